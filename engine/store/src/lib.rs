@@ -1,0 +1,2 @@
+//! Outcomes to disk and onward. Never sees a packet.
+pub mod batch;

@@ -1,0 +1,3 @@
+//! Views over packet bytes.
+mod addr;
+pub use addr::Addr;
