@@ -162,11 +162,11 @@ pub trait Ring {
     /// [`Down`] when the ring can carry nothing any more.
     fn recv(&mut self, quota: u32, each: impl FnMut(&Arrival<'_>)) -> Result<u32, Down>;
 
-    /// Sleeps in the kernel until something may have come, or until `until`.
+    /// Sleeps in the kernel until `until`, or, where `wake_on_arrival`, until something may have come.
     ///
     /// # Errors
     /// [`Down`] when the ring can carry nothing any more.
-    fn park(&mut self, until: Nanos) -> Result<(), Down>;
+    fn park(&mut self, until: Nanos, wake_on_arrival: bool) -> Result<(), Down>;
 
     /// Gives up what was taken and has not left: each comes back through [`Ring::reap`] as
     /// [`Unsent::Stopped`].

@@ -39,7 +39,8 @@ pub struct Outcome {
     pub marks: Marks,
 }
 
-const _: () = assert!(size_of::<Outcome>() == 80, "an outcome is 80 bytes: batches and seats are sized by it");
+const _: () =
+    assert!(size_of::<Outcome>() == 80, "an outcome is 80 bytes: batches and seats are sized by it");
 
 /// The four ends of a probe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,0 +1,172 @@
+//! Renders an order into packet bytes, from the IP header on.
+//!
+//! ```text
+//!  IPv4 header (20) or IPv6 header (40)
+//!  ICMP header (8):    type code checksum identifier sequence
+//!  our header  (24):   key (6) balance (2) ordered at (8) MAC (8)      big endian
+//!  fill:               payload_len - 24 bytes, the same for every probe of a run
+//! ```
+//!
+//! *Paris*: routers that balance over paths hash the first bytes of the ICMP header, the checksum among them,
+//! and the IPv6 flow label (RFC 6438). For one flow both stay the same while sequence and payload change: the
+//! checksum is chosen by the flow, and the balance word is what makes it true. Another flow has another
+//! checksum and label, and may take another path.
+
+use megaping_wire::Addr;
+use megaping_wire::checksum::Sum;
+
+use crate::border::{HEADER_LEN, Order};
+use crate::identity::KEY_BITS;
+
+/// Bytes of the IPv4 header that we send (RFC 791 section 3.1, no options).
+pub const IPV4_LEN: usize = 20;
+/// Bytes of the IPv6 header (RFC 8200 section 3).
+pub const IPV6_LEN: usize = 40;
+/// Bytes of the ICMP echo header (RFC 792, RFC 4443 section 4.1).
+pub const ICMP_LEN: usize = 8;
+
+const IPPROTO_ICMP: u8 = 1;
+const IPPROTO_ICMPV6: u8 = 58;
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST_V6: u8 = 128;
+const DONT_FRAGMENT: u16 = 0x4000;
+
+/// Renders orders; holds the run's fill.
+#[derive(Clone, Debug)]
+pub struct Craft {
+    fill: Box<[u8]>,
+    fill_sum: Sum,
+}
+
+impl Craft {
+    /// A renderer whose payloads end in `fill`: a payload of `HEADER_LEN + fill.len()` is the fast case, a
+    /// shorter one cuts the fill, a longer one repeats it (or zeros, where the fill is empty).
+    #[must_use]
+    pub fn new(fill: &[u8]) -> Craft {
+        Craft { fill: fill.into(), fill_sum: Sum::new().add_bytes(fill) }
+    }
+
+    /// Writes the packet into the front of `buffer` and returns its length, or `None` where the buffer is too
+    /// short for it or the order's payload is shorter than our header.
+    #[inline]
+    #[must_use]
+    pub fn render(&self, order: &Order, buffer: &mut [u8]) -> Option<usize> {
+        let payload_len = usize::from(order.payload_len);
+        if payload_len < HEADER_LEN {
+            return None;
+        }
+        let ip_len = if order.destination.is_v4() { IPV4_LEN } else { IPV6_LEN };
+        let total = ip_len + ICMP_LEN + payload_len;
+        let packet = buffer.get_mut(..total)?;
+        let (ip, icmp) = packet.split_at_mut(ip_len);
+        let message_len = icmp.len() as u16;
+        let mut sum = Sum::new();
+        if let Ok(header) = <&mut [u8; IPV4_LEN]>::try_from(&mut *ip) {
+            write_ipv4(order, message_len, header);
+        } else if let Ok(header) = <&mut [u8; IPV6_LEN]>::try_from(&mut *ip) {
+            write_ipv6(order, message_len, header);
+            // RFC 8200 section 8.1.
+            sum =
+                Sum::pseudo_v6(&order.source.0, &order.destination.0, u32::from(message_len), IPPROTO_ICMPV6);
+        }
+        let (head, fill) = icmp.split_at_mut(ICMP_LEN + HEADER_LEN);
+        let sum = self.write_fill(fill, sum);
+        let echo = if ip_len == IPV4_LEN { ECHO_REQUEST } else { ECHO_REQUEST_V6 };
+        write_message(order, echo, head.try_into().ok()?, sum);
+        Some(total)
+    }
+
+    #[inline]
+    fn write_fill(&self, fill: &mut [u8], sum: Sum) -> Sum {
+        if fill.len() == self.fill.len() {
+            fill.copy_from_slice(&self.fill);
+            return sum.add_sum(self.fill_sum);
+        }
+        if self.fill.is_empty() {
+            fill.fill(0);
+            return sum;
+        }
+        for chunk in fill.chunks_mut(self.fill.len()) {
+            let len = chunk.len();
+            chunk.copy_from_slice(&self.fill[..len]);
+        }
+        sum.add_bytes(fill)
+    }
+}
+
+/// The ICMP checksum of every probe of a flow: never zero, and spread so that a router's hash sees flows as
+/// far apart.
+#[inline]
+#[must_use]
+pub const fn flow_checksum(flow: u16) -> u16 {
+    let spread = flow.wrapping_mul(0x9e37).wrapping_add(0x4d50);
+    if spread == 0 || spread == 0xffff { 0x5a5a } else { spread }
+}
+
+/// The IPv6 flow label of a flow to a target with this identifier (RFC 6437: uniform, and never zero).
+#[inline]
+#[must_use]
+pub const fn flow_label(identifier: u16, flow: u16) -> u32 {
+    let mixed = ((identifier as u32) << 16 | flow as u32).wrapping_mul(0x9e37_79b1) >> 12;
+    if mixed == 0 { 1 } else { mixed }
+}
+
+/// RFC 791 section 3.1. The identification is zero: with Don't Fragment set it has no meaning (RFC 6864).
+#[inline]
+fn write_ipv4(order: &Order, message_len: u16, header: &mut [u8; IPV4_LEN]) {
+    let source = if order.source == Addr::UNSPECIFIED { [0; 4] } else { order.source.v4_octets() };
+    header[0] = 0x45;
+    header[1] = order.traffic_class;
+    header[2..4].copy_from_slice(&(IPV4_LEN as u16 + message_len).to_be_bytes());
+    header[4..6].copy_from_slice(&[0, 0]);
+    header[6..8].copy_from_slice(&DONT_FRAGMENT.to_be_bytes());
+    header[8] = order.hop_limit;
+    header[9] = IPPROTO_ICMP;
+    header[10..12].copy_from_slice(&[0, 0]);
+    header[12..16].copy_from_slice(&source);
+    header[16..20].copy_from_slice(&order.destination.v4_octets());
+    let checksum = Sum::new().add_bytes(header).checksum();
+    header[10..12].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// RFC 8200 section 3.
+#[inline]
+fn write_ipv6(order: &Order, message_len: u16, header: &mut [u8; IPV6_LEN]) {
+    let label = flow_label(order.identifier, order.flow);
+    let first = 6 << 28 | u32::from(order.traffic_class) << 20 | label;
+    header[0..4].copy_from_slice(&first.to_be_bytes());
+    header[4..6].copy_from_slice(&message_len.to_be_bytes());
+    header[6] = IPPROTO_ICMPV6;
+    header[7] = order.hop_limit;
+    header[8..24].copy_from_slice(&order.source.0);
+    header[24..40].copy_from_slice(&order.destination.0);
+}
+
+/// The ICMP header and ours; `sum` holds what else the checksum covers.
+#[inline]
+fn write_message(order: &Order, echo: u8, head: &mut [u8; ICMP_LEN + HEADER_LEN], sum: Sum) {
+    let checksum = flow_checksum(order.flow);
+    let key = (order.key & ((1 << KEY_BITS) - 1)) << 16;
+    // One's complement: with the balance word, everything together adds up to 0xffff, and `checksum` is right.
+    let balance = sum
+        .add_u16(u16::from(echo) << 8)
+        .add_u16(checksum)
+        .add_u16(order.identifier)
+        .add_u16(order.sequence)
+        .add_u64(key)
+        .add_u64(order.ordered_at.0)
+        .add_u64(order.mac)
+        .checksum();
+    head[0] = echo;
+    head[1] = 0;
+    head[2..4].copy_from_slice(&checksum.to_be_bytes());
+    head[4..6].copy_from_slice(&order.identifier.to_be_bytes());
+    head[6..8].copy_from_slice(&order.sequence.to_be_bytes());
+    head[8..16].copy_from_slice(&(key | u64::from(balance)).to_be_bytes());
+    head[16..24].copy_from_slice(&order.ordered_at.0.to_be_bytes());
+    head[24..32].copy_from_slice(&order.mac.to_be_bytes());
+}
+
+#[cfg(test)]
+#[path = "craft_tests.rs"]
+mod tests;
