@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The one border between megaping's programs in the kernel and those in user space: every structure that
+ * crosses a map, every index, every constant that both sides must agree on. `loader/src/abi.rs` mirrors it;
+ * both files assert the same sizes and offsets, so that a change to one alone does not build, or does not
+ * load (the loader compares the sizes of the maps).
+ *
+ * Rules: fixed-width integers in the order of the machine (both sides run on it), eight-byte alignment, no
+ * implicit padding, reserved bytes are zero. A prefix names the program: MP_WORLD_ is the simulated Internet.
+ */
+#ifndef MEGAPING_ABI_H
+#define MEGAPING_ABI_H
+
+#include <linux/types.h>
+
+#define MP_ASSERT_AT(type, field, offset) \
+	_Static_assert(__builtin_offsetof(type, field) == (offset), #type "." #field " moved: change abi.rs too")
+#define MP_ASSERT_SIZE(type, size) \
+	_Static_assert(sizeof(type) == (size), #type " changed its size: change abi.rs too")
+
+/* Shares are per million, so that "one packet in ten thousand" can be said. */
+#define MP_PPM 1000000
+
+/* ------------------------------------------------------------------ the simulated Internet (world.bpf.c) */
+
+/* What the program must look at besides the packet; 0 is the fast path, an answer to everything. */
+#define MP_WORLD_VERIFY         0x1 /* check the checksums of every request */
+#define MP_WORLD_BY_DESTINATION 0x2 /* dead_ppm, unreachable_ppm or other_address_ppm is not 0 */
+#define MP_WORLD_BY_PACKET      0x4 /* loss_ppm or corrupt_ppm is not 0 */
+#define MP_WORLD_HOPS           0x8 /* paths are longer than one hop */
+
+struct mp_world_config {
+	__u64 seed;              /* another seed is another Internet */
+	__u32 flags;             /* MP_WORLD_* above */
+	__u32 dead_ppm;          /* destinations that never answer */
+	__u32 unreachable_ppm;   /* destinations whose last router answers "host unreachable" */
+	__u32 other_address_ppm; /* destinations that answer from their neighbour's address (last bit flipped) */
+	__u32 loss_ppm;          /* requests that get lost */
+	__u32 corrupt_ppm;       /* replies with one payload bit flipped and the old checksum */
+	__u32 mpls_ppm;          /* routers that add an RFC 4950 label stack to their errors */
+	__u32 quote_bytes;       /* bytes past the quoted IP header: 8, or MP_WORLD_QUOTE_FULL */
+	__u8 min_hops;           /* 1 is a neighbour: no router on the way */
+	__u8 max_hops;           /* at most MP_WORLD_MAX_HOPS */
+	__u8 reserved[6];
+};
+MP_ASSERT_SIZE(struct mp_world_config, 48);
+MP_ASSERT_AT(struct mp_world_config, flags, 8);
+MP_ASSERT_AT(struct mp_world_config, dead_ppm, 12);
+MP_ASSERT_AT(struct mp_world_config, unreachable_ppm, 16);
+MP_ASSERT_AT(struct mp_world_config, other_address_ppm, 20);
+MP_ASSERT_AT(struct mp_world_config, loss_ppm, 24);
+MP_ASSERT_AT(struct mp_world_config, corrupt_ppm, 28);
+MP_ASSERT_AT(struct mp_world_config, mpls_ppm, 32);
+MP_ASSERT_AT(struct mp_world_config, quote_bytes, 36);
+MP_ASSERT_AT(struct mp_world_config, min_hops, 40);
+MP_ASSERT_AT(struct mp_world_config, max_hops, 41);
+MP_ASSERT_AT(struct mp_world_config, reserved, 42);
+
+/* As much as the RFCs let an error carry: 576 bytes in all for IPv4 (RFC 1812, 4.3.2.3), 1280 for IPv6. */
+#define MP_WORLD_QUOTE_FULL 0xffff
+#define MP_WORLD_MAX_HOPS   64 /* a reply starts with a hop limit of 64, and must arrive with one left */
+#define MP_WORLD_HOST_TTL   64
+#define MP_WORLD_ROUTER_TTL 255
+
+/*
+ * Counters, by family. The law, at any moment without traffic:
+ *
+ *   requests = replies + dropped + dead + corrupted + unreachable + time_exceeded
+ *
+ * other_address is a part of replies, mpls of unreachable + time_exceeded. malformed, passed and failed are
+ * not requests; the frames seen are requests + malformed + passed + failed. failed stays 0 (it would take
+ * a driver that leaves no room to build an error).
+ */
+enum mp_world_counter {
+	MP_WORLD_REQUESTS = 0,      /* well-formed echo requests that were judged */
+	MP_WORLD_REPLIES = 1,       /* good echo replies sent */
+	MP_WORLD_DROPPED = 2,       /* lost by the random draw */
+	MP_WORLD_DEAD = 3,          /* to a dead host: no answer */
+	MP_WORLD_CORRUPTED = 4,     /* replies sent with a wrong checksum */
+	MP_WORLD_OTHER_ADDRESS = 5, /* good replies from another address */
+	MP_WORLD_UNREACHABLE = 6,   /* host unreachable sent */
+	MP_WORLD_TIME_EXCEEDED = 7, /* time exceeded sent */
+	MP_WORLD_MPLS = 8,          /* errors that carried a label stack */
+	MP_WORLD_MALFORMED = 9,     /* requests with a bad checksum, dropped (MP_WORLD_VERIFY only) */
+	MP_WORLD_PASSED = 10,       /* not ours: handed to the kernel */
+	MP_WORLD_FAILED = 11,       /* no room in the frame: dropped */
+	MP_WORLD_COUNTERS = 12,
+};
+
+enum mp_family { MP_V4 = 0, MP_V6 = 1, MP_OTHER = 2, MP_FAMILIES = 3 };
+
+/* One such record a CPU, in a per-CPU array of one: a single look-up serves every count of a packet. */
+struct mp_world_counters {
+	__u64 count[MP_FAMILIES][MP_WORLD_COUNTERS];
+};
+MP_ASSERT_SIZE(struct mp_world_counters, 288);
+
+/*
+ * How the world decides. Everything below is a pure function of the packet and the configuration, and
+ * `loader/src/world/model.rs` computes the same: a test can say beforehand what will become of a probe.
+ *
+ * An address is two 64-bit halves (hi, lo), IPv4 in mapped form: hi = 0, lo = 0x0000ffff00000000 | address.
+ *
+ *   host    h = mp_hash(seed, hi, lo)
+ *   share   u = mp_draw(h, MP_DRAW_HOST) scaled to 0..MP_PPM: below dead_ppm the host is dead, below
+ *           dead_ppm + unreachable_ppm it is unreachable, below those + other_address_ppm it answers from
+ *           its address with the last bit flipped, else it is plain
+ *   path    min_hops + (mp_draw(h, MP_DRAW_PATH) scaled to max_hops - min_hops + 1)
+ *   packet  p = mp_mix(mp_mix(h ^ (identifier << 16 | sequence)) ^ w), w the first eight payload bytes as a
+ *           big-endian number, 0 when there are fewer; upper half scaled to MP_PPM below loss_ppm: lost;
+ *           lower half below corrupt_ppm: corrupt, at payload byte (mp_draw(p, MP_DRAW_BIT) scaled to the
+ *           payload's length, at most 64), bit p & 7; without a payload the checksum's last bit instead
+ *   router  of hop n on the way to an address: r = mp_hash(seed ^ n, prefix), where the prefix has 4 * (n - 1)
+ *           bits of an IPv4 address, at most 24, and 8 * (n - 1) bits of an IPv6 address, at most 48: a tree
+ *           whose root is shared by all. Its address is 100.64.n.(1 + upper half of r scaled to 254), or
+ *           fd00:72:n:: + 1 + upper half of r. Lower half of r scaled to MP_PPM below mpls_ppm: it adds
+ *           1 + (q & 1) labels, q = mp_mix(r + MP_GOLDEN), the i-th (q >> (8 + 20 * i) & 0xfffff) | 16
+ *
+ * In this order, and each excludes the next: lost; hop limit below the path length: time exceeded from the
+ * router of that hop; dead; unreachable, from the last router (hop path - 1, at least 1); corrupt; reply.
+ * A reply's hop limit is MP_WORLD_HOST_TTL less the path - 1 routers it passed; that of an error from hop n
+ * is MP_WORLD_ROUTER_TTL - (n - 1); a quoted packet carries the hop limit it had at that router.
+ */
+#define MP_GOLDEN 0x9e3779b97f4a7c15ULL
+#define MP_DRAW_HOST 1
+#define MP_DRAW_PATH 2
+#define MP_DRAW_BIT  3
+
+/* The finaliser of splitmix64: two multiplications, every input bit reaches every output bit. */
+static inline __attribute__((always_inline)) __u64 mp_mix(__u64 x)
+{
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+static inline __attribute__((always_inline)) __u64 mp_hash(__u64 seed, __u64 hi, __u64 lo)
+{
+	return mp_mix(mp_mix((seed + MP_GOLDEN) ^ hi) ^ lo);
+}
+
+static inline __attribute__((always_inline)) __u32 mp_draw(__u64 hash, __u32 purpose)
+{
+	return mp_mix(hash + purpose * MP_GOLDEN) >> 32;
+}
+
+/* A 32-bit draw scaled to 0..n: a multiplication where a remainder would divide. */
+static inline __attribute__((always_inline)) __u32 mp_scale(__u32 draw, __u32 n)
+{
+	return ((__u64)draw * n) >> 32;
+}
+
+#endif

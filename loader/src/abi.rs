@@ -1,0 +1,149 @@
+//! The Rust side of `ebpf/include/megaping/abi.h`: the same structures, constants and assertions.
+
+use std::mem::offset_of;
+
+/// Shares are per million.
+pub const PPM: u32 = 1_000_000;
+/// `MP_WORLD_VERIFY`: check the checksums of every request.
+pub const WORLD_VERIFY: u32 = 0x1;
+/// `MP_WORLD_BY_DESTINATION`: a share of destinations misbehaves.
+pub const WORLD_BY_DESTINATION: u32 = 0x2;
+/// `MP_WORLD_BY_PACKET`: a share of packets is lost or spoiled.
+pub const WORLD_BY_PACKET: u32 = 0x4;
+/// `MP_WORLD_HOPS`: paths are longer than one hop.
+pub const WORLD_HOPS: u32 = 0x8;
+/// `MP_WORLD_QUOTE_FULL`: errors quote as much as the RFCs let them.
+pub const WORLD_QUOTE_FULL: u32 = 0xffff;
+/// `MP_WORLD_MAX_HOPS`: a reply must arrive with one hop left.
+pub const WORLD_MAX_HOPS: u8 = 64;
+/// `MP_WORLD_HOST_TTL`: the hop limit that a reply starts with.
+pub const WORLD_HOST_TTL: u8 = 64;
+/// `MP_WORLD_ROUTER_TTL`: the hop limit that an error starts with.
+pub const WORLD_ROUTER_TTL: u8 = 255;
+/// `MP_WORLD_COUNTERS`: counters of one family.
+pub const WORLD_COUNTERS: usize = 12;
+/// `MP_FAMILIES`: IPv4, IPv6, everything else.
+pub const FAMILIES: usize = 3;
+
+/// `struct mp_world_config`, the value of the map `world_config`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct WorldConfigAbi {
+    /// Another seed is another Internet.
+    pub seed: u64,
+    /// `WORLD_*` flags.
+    pub flags: u32,
+    /// Dead destinations per million.
+    pub dead_ppm: u32,
+    /// Unreachable destinations per million.
+    pub unreachable_ppm: u32,
+    /// Destinations per million that answer from another address.
+    pub other_address_ppm: u32,
+    /// Lost requests per million.
+    pub loss_ppm: u32,
+    /// Corrupt replies per million.
+    pub corrupt_ppm: u32,
+    /// Routers per million that add a label stack.
+    pub mpls_ppm: u32,
+    /// Bytes quoted past the IP header.
+    pub quote_bytes: u32,
+    /// Shortest path, hops.
+    pub min_hops: u8,
+    /// Longest path, hops.
+    pub max_hops: u8,
+    /// Zero.
+    pub reserved: [u8; 6],
+}
+
+/// Bytes of a [`WorldConfigAbi`].
+pub const WORLD_CONFIG_SIZE: usize = 48;
+/// Bytes of `struct mp_world_counters`, the value of the map `world_counters` on one CPU.
+pub const WORLD_COUNTERS_SIZE: usize = 288;
+
+const _: () = {
+    assert!(size_of::<WorldConfigAbi>() == WORLD_CONFIG_SIZE);
+    assert!(align_of::<WorldConfigAbi>() == 8);
+    assert!(offset_of!(WorldConfigAbi, flags) == 8);
+    assert!(offset_of!(WorldConfigAbi, dead_ppm) == 12);
+    assert!(offset_of!(WorldConfigAbi, unreachable_ppm) == 16);
+    assert!(offset_of!(WorldConfigAbi, other_address_ppm) == 20);
+    assert!(offset_of!(WorldConfigAbi, loss_ppm) == 24);
+    assert!(offset_of!(WorldConfigAbi, corrupt_ppm) == 28);
+    assert!(offset_of!(WorldConfigAbi, mpls_ppm) == 32);
+    assert!(offset_of!(WorldConfigAbi, quote_bytes) == 36);
+    assert!(offset_of!(WorldConfigAbi, min_hops) == 40);
+    assert!(offset_of!(WorldConfigAbi, max_hops) == 41);
+    assert!(offset_of!(WorldConfigAbi, reserved) == 42);
+    assert!(size_of::<[[u64; WORLD_COUNTERS]; FAMILIES]>() == WORLD_COUNTERS_SIZE);
+};
+
+impl WorldConfigAbi {
+    /// The bytes as the map holds them.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; WORLD_CONFIG_SIZE] {
+        let mut bytes = [0; WORLD_CONFIG_SIZE];
+        bytes[..8].copy_from_slice(&self.seed.to_ne_bytes());
+        let words = [
+            self.flags,
+            self.dead_ppm,
+            self.unreachable_ppm,
+            self.other_address_ppm,
+            self.loss_ppm,
+            self.corrupt_ppm,
+            self.mpls_ppm,
+            self.quote_bytes,
+        ];
+        for (word, place) in words.iter().zip(bytes[8..40].chunks_exact_mut(4)) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes[40] = self.min_hops;
+        bytes[41] = self.max_hops;
+        bytes
+    }
+
+    /// The inverse of [`WorldConfigAbi::to_bytes`].
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; WORLD_CONFIG_SIZE]) -> WorldConfigAbi {
+        let mut seed = [0; 8];
+        seed.copy_from_slice(&bytes[..8]);
+        let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        WorldConfigAbi {
+            seed: u64::from_ne_bytes(seed),
+            flags: word(8),
+            dead_ppm: word(12),
+            unreachable_ppm: word(16),
+            other_address_ppm: word(20),
+            loss_ppm: word(24),
+            corrupt_ppm: word(28),
+            mpls_ppm: word(32),
+            quote_bytes: word(36),
+            min_hops: bytes[40],
+            max_hops: bytes[41],
+            reserved: [0; 6],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_configuration_survives_the_map() {
+        let config = WorldConfigAbi {
+            seed: 0x0102_0304_0506_0708,
+            flags: 1,
+            dead_ppm: 2,
+            unreachable_ppm: 3,
+            other_address_ppm: 4,
+            loss_ppm: 5,
+            corrupt_ppm: 6,
+            mpls_ppm: 7,
+            quote_bytes: 8,
+            min_hops: 9,
+            max_hops: 10,
+            reserved: [0; 6],
+        };
+        assert_eq!(WorldConfigAbi::from_bytes(&config.to_bytes()), config);
+    }
+}

@@ -1,0 +1,121 @@
+//! The few calls that libbpf-rs does not wrap, each made safe here.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use libbpf_rs::libbpf_sys;
+
+/// Maps that a program of ours can have; more are not looked at.
+const MAX_MAPS: usize = 16;
+
+/// The index of an interface in the calling thread's network namespace.
+pub fn interface_index(ifname: &str) -> io::Result<i32> {
+    let name = CString::new(ifname).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: `name` is NUL-terminated and lives across the call, which keeps no pointer.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => i32::try_from(index).map_err(|_| io::Error::from(io::ErrorKind::InvalidData)),
+    }
+}
+
+/// What netlink says is attached to an interface.
+#[derive(Debug, Clone, Copy)]
+pub struct Attached {
+    /// The id of the program.
+    pub id: u32,
+    /// Whether the driver runs it, rather than the generic hook behind it.
+    pub driver: bool,
+}
+
+/// Asks netlink for the XDP program of an interface; `None` when there is none.
+pub fn attached(index: i32) -> io::Result<Option<Attached>> {
+    let mut opts = libbpf_sys::bpf_xdp_query_opts {
+        sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as libbpf_sys::size_t,
+        ..Default::default()
+    };
+    // SAFETY: `opts` is a live structure whose `sz` says how much of it libbpf may write.
+    check(unsafe { libbpf_sys::bpf_xdp_query(index, 0, &raw mut opts) })?;
+    let driver = opts.drv_prog_id != 0 || opts.hw_prog_id != 0;
+    let first = [opts.drv_prog_id, opts.hw_prog_id, opts.skb_prog_id].into_iter().find(|id| *id != 0);
+    Ok(first.map(|id| Attached { id, driver }))
+}
+
+/// A loaded program's name and the ids of its maps.
+#[derive(Debug)]
+pub struct ProgramInfo {
+    /// At most fifteen bytes, as the kernel keeps it.
+    pub name: String,
+    /// In the order of the object file.
+    pub map_ids: Vec<u32>,
+}
+
+/// `BPF_OBJ_GET_INFO_BY_FD` for a program.
+pub fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
+    let mut map_ids = [0u32; MAX_MAPS];
+    let mut info = libbpf_sys::bpf_prog_info {
+        nr_map_ids: MAX_MAPS as u32,
+        map_ids: map_ids.as_mut_ptr() as u64,
+        ..Default::default()
+    };
+    let mut size = size_of_val(&info) as u32;
+    // SAFETY: `info` and `size` are live; `info` is zero but for `map_ids`, which points to as many elements as
+    // `nr_map_ids` says, so the kernel writes nowhere else. The array outlives the call.
+    check(unsafe {
+        libbpf_sys::bpf_obj_get_info_by_fd(program.as_raw_fd(), (&raw mut info).cast(), &raw mut size)
+    })?;
+    let name: Vec<u8> = info.name.iter().map(|c| c.to_ne_bytes()[0]).take_while(|c| *c != 0).collect();
+    let known = MAX_MAPS.min(info.nr_map_ids as usize);
+    Ok(ProgramInfo { name: String::from_utf8_lossy(&name).into_owned(), map_ids: map_ids[..known].to_vec() })
+}
+
+/// Runs a program once over a frame (`BPF_PROG_TEST_RUN`): its verdict, and the frame as it left it.
+pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8]) -> io::Result<TestRun> {
+    let mut opts = libbpf_sys::bpf_test_run_opts {
+        sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
+        data_in: frame.as_ptr().cast(),
+        data_size_in: frame.len() as u32,
+        data_out: out.as_mut_ptr().cast(),
+        data_size_out: out.len() as u32,
+        repeat: 1,
+        ..Default::default()
+    };
+    // SAFETY: the kernel reads `data_size_in` bytes of `frame` and writes at most `data_size_out` bytes of `out`;
+    // both slices outlive the call, and `sz` is the size of `opts`.
+    check(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut opts) })?;
+    Ok(TestRun { verdict: opts.retval, length: opts.data_size_out as usize })
+}
+
+/// What [`test_run`] learnt.
+#[derive(Debug, Clone, Copy)]
+pub struct TestRun {
+    /// The program's return value.
+    pub verdict: u32,
+    /// Bytes of the frame afterwards.
+    pub length: usize,
+}
+
+/// Attaches a program by netlink, in driver or generic mode, if the interface has none.
+pub fn attach(index: i32, program: BorrowedFd<'_>, driver: bool) -> io::Result<()> {
+    let mode = if driver { libbpf_sys::XDP_FLAGS_DRV_MODE } else { libbpf_sys::XDP_FLAGS_SKB_MODE };
+    let flags = mode | libbpf_sys::XDP_FLAGS_UPDATE_IF_NOEXIST;
+    // SAFETY: no options are passed, and the descriptor is borrowed for the call.
+    check(unsafe { libbpf_sys::bpf_xdp_attach(index, program.as_raw_fd(), flags, ptr::null()) })
+}
+
+/// Detaches `program`, and nothing else, from an interface.
+pub fn detach(index: i32, program: BorrowedFd<'_>, driver: bool) -> io::Result<()> {
+    let mode = if driver { libbpf_sys::XDP_FLAGS_DRV_MODE } else { libbpf_sys::XDP_FLAGS_SKB_MODE };
+    let opts = libbpf_sys::bpf_xdp_attach_opts {
+        sz: size_of::<libbpf_sys::bpf_xdp_attach_opts>() as libbpf_sys::size_t,
+        old_prog_fd: program.as_raw_fd(),
+        ..Default::default()
+    };
+    // SAFETY: `opts` is live and `sz` is its size; the descriptor in it is borrowed for the call.
+    check(unsafe { libbpf_sys::bpf_xdp_detach(index, mode | libbpf_sys::XDP_FLAGS_REPLACE, &raw const opts) })
+}
+
+fn check(ret: i32) -> io::Result<()> {
+    if ret < 0 { Err(io::Error::from_raw_os_error(-ret)) } else { Ok(()) }
+}
