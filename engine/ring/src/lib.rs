@@ -1,3 +1,17 @@
 //! The ways to the wire. The only room of the engine with `unsafe`.
+//!
+//! A ring moves packet bytes and stamps them; it knows nothing of ICMP but what the filter on its socket needs.
+//! [`PacketRing`] is the trait, [`MemoryRing`] the one for tests and for measuring our own code, [`RawRing`] the
+//! one that runs wherever raw sockets may be opened.
+
+mod clock;
+pub mod memory;
 mod packet;
-pub use packet::{Counters, Departure, Incoming, Layer, Outgoing, PacketRing, Refused, RingDown, TakenBy, TimeStamp};
+pub mod raw;
+
+pub use clock::{Clock, Monotonic, Virtual, process_cpu_ns};
+pub use memory::{FaultCounts, Faults, MemoryConfig, MemoryRing, Responder};
+pub use packet::{
+    Counters, Departure, Incoming, Layer, Outgoing, PacketRing, Refused, RingDown, TakenBy, TimeStamp,
+};
+pub use raw::{Family, IdentifierMatch, OpenError, RawConfig, RawRing};

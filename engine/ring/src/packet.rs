@@ -99,11 +99,7 @@ pub trait PacketRing {
     ///
     /// # Errors
     /// [`RingDown`] when the ring can carry nothing any more.
-    fn send(
-        &mut self,
-        quota: u32,
-        fill: impl FnMut(&mut [u8]) -> Option<Outgoing>,
-    ) -> Result<u32, RingDown>;
+    fn send(&mut self, quota: u32, fill: impl FnMut(&mut [u8]) -> Option<Outgoing>) -> Result<u32, RingDown>;
 
     /// Hands out what became of packets that were taken, in the order in which they were taken.
     ///
@@ -117,11 +113,12 @@ pub trait PacketRing {
     /// [`RingDown`] when the ring can carry nothing any more.
     fn recv(&mut self, quota: u32, each: impl FnMut(&Incoming<'_>)) -> Result<u32, RingDown>;
 
-    /// Sleeps in the kernel until something may have come, or until `until_ns` of the ring's clock.
+    /// Sleeps in the kernel until `until_ns` of the ring's clock, or, where `wake_on_arrival`, until something
+    /// may have come. What waits to leave ends the sleep as soon as it can.
     ///
     /// # Errors
     /// [`RingDown`] when the ring can carry nothing any more.
-    fn park(&mut self, until_ns: u64) -> Result<(), RingDown>;
+    fn park(&mut self, until_ns: u64, wake_on_arrival: bool) -> Result<(), RingDown>;
 
     /// Gives up what was taken and has not left; each comes back through [`PacketRing::reap`] as
     /// [`Refused::Abandoned`].
