@@ -1,2 +1,24 @@
-//! (room under construction)
-fn main() {}
+//! The `megaping` command.
+
+use std::process::ExitCode;
+
+use megaping::cli::{self, Request};
+use megaping::{report, run};
+
+fn main() -> ExitCode {
+    let request = match cli::parse_from(std::env::args_os()) {
+        Ok(request) => request,
+        Err(error) => error.exit(),
+    };
+    let result = match request {
+        Request::Ping(options) => run::ping(&options).map_err(|error| error.to_string()).map(|finish| {
+            finish.print(options.summary);
+            finish.exit_code()
+        }),
+        Request::Report(options) => report::run(&options).map_err(|error| error.to_string()),
+    };
+    result.unwrap_or_else(|message| {
+        eprintln!("megaping: {message}");
+        ExitCode::from(2)
+    })
+}

@@ -75,6 +75,11 @@ impl<T: Targets> Core<T> {
         }
     }
 
+    /// Says when the first round begins; before the first order.
+    pub fn begin(&mut self, start: Nanos) {
+        self.schedule.begin(start);
+    }
+
     /// The next probe that is due, allowed, and sure of a seat for its outcome. `seats` counts the outcomes
     /// that storage has room for, those in flight included.
     #[inline]
@@ -138,6 +143,7 @@ impl<T: Targets> Core<T> {
         match sent.result {
             Ok(stamp) => {
                 self.ledger.sent += 1;
+                self.ledger.last_sent = stamp.at;
                 // An answer that overtook this report has closed the entry already.
                 if entry.state == State::Ordered {
                     entry.at = stamp.at;
@@ -372,6 +378,7 @@ fn outcome(entry: &Entry, verdict: Verdict) -> Outcome {
 
 fn answer(entry: &Entry, arrival: &Arrival<'_>) -> Outcome {
     let Stamp { at, error_ns, source } = arrival.stamp;
+    let left = departure(entry, at);
     let verdict = match arrival.kind {
         Kind::EchoReply => Verdict::Answered,
         Kind::Error { icmp_type, code } => Verdict::Error { icmp_type, code },
@@ -379,14 +386,27 @@ fn answer(entry: &Entry, arrival: &Arrival<'_>) -> Outcome {
     let marks =
         if arrival.responder == entry.destination { Marks::default() } else { Marks::OTHER_RESPONDER };
     Outcome {
-        rtt_ns: at.since(entry.at),
+        at: left.at,
+        rtt_ns: at.since(left.at),
         responder: arrival.responder,
-        error_ns: entry.error_ns.saturating_add(error_ns),
+        error_ns: left.error_ns.saturating_add(error_ns),
         reply_hop_limit: arrival.hop_limit,
         stamp_source: source,
         marks,
         ..outcome(entry, verdict)
     }
+}
+
+/// When an answered probe left. No answer comes before its probe has left: one that seems to narrows the
+/// departure down to the time before it, and the middle of that is the best guess.
+#[inline]
+fn departure(entry: &Entry, answered: Nanos) -> Stamp {
+    if answered > entry.at {
+        return Stamp { at: entry.at, error_ns: entry.error_ns, source: StampSource::User };
+    }
+    let earliest = entry.at - u64::from(entry.error_ns);
+    let half = answered.since(earliest) / 2;
+    Stamp { at: earliest + half, error_ns: half as u32, source: StampSource::User }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ impl Targets for Line {
 
 fn core_for(targets: u64, rounds: u32, late_max_ns: Option<u64>) -> Core<Line> {
     let timing =
-        Timing { start: Nanos(0), round_ns: 1_000_000_000, rounds: Some(rounds), until: None, late_max_ns };
+        Timing { round_ns: 1_000_000_000, rounds: Some(rounds), length_ns: None, late_max_ns };
     let plan = Plan {
         timing,
         shard: 0,
@@ -265,4 +265,15 @@ fn the_core_wakes_for_the_next_probe_or_the_next_expiry() {
     tick(&mut core, 3 * TIMEOUT_NS);
     assert_eq!(core.next_wake(), None);
     assert!(core.is_done());
+}
+
+#[test]
+fn an_answer_that_seems_to_precede_its_probe_narrows_the_departure() {
+    let mut core = core_for(1, 1, None);
+    let order = core.next_order(Nanos(500), SEATS).unwrap();
+    let stamp = Stamp { at: Nanos(5000), error_ns: 3000, source: StampSource::User };
+    core.on_sent(Sent { key: order.key, result: Ok(stamp) });
+    // It left within 2000 to 8000, and the answer was here at 4000.
+    let outcome = core.on_arrival(&reply(&order, 4000)).unwrap();
+    assert_eq!((outcome.at, outcome.rtt_ns, outcome.error_ns), (Nanos(3000), 1000, 1005));
 }

@@ -1,6 +1,7 @@
 //! The ledger of one shard: where every scheduled probe is.
 
 use crate::outcome::{Unsent, Verdict};
+use crate::time::Nanos;
 
 /// Plain counts; the second law holds over them after every call into the core.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Ledger {
     pub foreign: u64,
     /// Answers, among the answered, that came from another address than the probe went to.
     pub other_responder: u64,
+    /// When the last probe left.
+    pub last_sent: Nanos,
     /// How late probes left against their schedule: bucket `b` counts those below 2^b nanoseconds.
     pub lateness: Lateness,
 }
@@ -129,6 +132,7 @@ impl Ledger {
         self.invalid += other.invalid;
         self.foreign += other.foreign;
         self.other_responder += other.other_responder;
+        self.last_sent = self.last_sent.max(other.last_sent);
         self.lateness.add(&other.lateness);
     }
 }

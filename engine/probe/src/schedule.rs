@@ -23,14 +23,12 @@ pub trait Targets {
 /// What a schedule is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// When the first round begins.
-    pub start: Nanos,
     /// How long a round takes: every target is probed once in it.
     pub round_ns: u64,
     /// Rounds in all; `None` for as many as the time allows.
     pub rounds: Option<u32>,
-    /// No probe is due at or after this; `None` for no end.
-    pub until: Option<Nanos>,
+    /// No probe is due so long after the start, or later; `None` for no end.
+    pub length_ns: Option<u64>,
     /// Probes later than this are skipped; `None` where every target shall have its turn, however late.
     pub late_max_ns: Option<u64>,
 }
@@ -60,6 +58,7 @@ pub struct Schedule {
     first: u128,
     step: u128,
     offset: u128,
+    start: Nanos,
     round_start: Nanos,
     turn: u64,
     round: u32,
@@ -68,7 +67,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of `shard` among `shards` for `targets` targets in all.
+    /// The schedule of `shard` among `shards` for `targets` targets in all; it starts at zero, until
+    /// [`Schedule::begin`] says otherwise.
     #[must_use]
     pub fn new(timing: Timing, targets: u64, shard: u64, shards: u64) -> Schedule {
         let turns = targets.saturating_sub(shard).div_ceil(shards.max(1));
@@ -82,12 +82,19 @@ impl Schedule {
             first,
             step: spacing * u128::from(shards),
             offset: first,
-            round_start: timing.start,
+            start: Nanos(0),
+            round_start: Nanos(0),
             turn: 0,
             round: 0,
             breathed: None,
             stall: (Nanos(0), Nanos(0)),
         }
+    }
+
+    /// Says when the first round begins; before anything was taken.
+    pub fn begin(&mut self, start: Nanos) {
+        self.start = start;
+        self.round_start = start;
     }
 
     /// Tells the schedule the time, once a breath: a gap in which the shard did not run is a stall.
@@ -109,8 +116,8 @@ impl Schedule {
             return None;
         }
         let due = self.round_start + (self.offset >> 32) as u64;
-        match self.timing.until {
-            Some(until) if due >= until => None,
+        match self.timing.length_ns {
+            Some(length_ns) if due.since(self.start) >= length_ns => None,
             _ => Some(due),
         }
     }
@@ -151,13 +158,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn timing(round_ns: u64, rounds: u32) -> Timing {
-        Timing { start: Nanos(1000), round_ns, rounds: Some(rounds), until: None, late_max_ns: None }
+        Timing { round_ns, rounds: Some(rounds), length_ns: None, late_max_ns: None }
     }
 
     #[test]
     fn phases_are_even_and_rounds_keep_them() {
         let mut schedule = Schedule::new(timing(1_000_000, 2), 10, 0, 1);
-        let dues: Vec<u64> = std::iter::from_fn(|| schedule.take()).map(|slot| slot.due.0 - 1000).collect();
+        let dues: Vec<u64> = std::iter::from_fn(|| schedule.take()).map(|slot| slot.due.0).collect();
         let expected: Vec<u64> = (0..20).map(|k| k * 100_000).collect();
         for (due, expected) in dues.iter().zip(&expected) {
             assert!(due.abs_diff(*expected) <= 1, "{due} is not {expected}");
@@ -167,8 +174,10 @@ mod tests {
 
     #[test]
     fn until_ends_it_and_stop_too() {
-        let until = Some(Nanos(1000 + 550));
-        let mut schedule = Schedule::new(Timing { until, rounds: None, ..timing(1000, 0) }, 10, 0, 1);
+        let length_ns = Some(550);
+        let mut schedule = Schedule::new(Timing { length_ns, rounds: None, ..timing(1000, 0) }, 10, 0, 1);
+        schedule.begin(Nanos(7000));
+        assert_eq!(schedule.due(), Some(Nanos(7000)));
         assert_eq!(std::iter::from_fn(|| schedule.take()).count(), 6);
         let mut schedule = Schedule::new(timing(1000, 5), 10, 0, 1);
         schedule.take();

@@ -1,2 +1,41 @@
 //! Outcomes to disk and onward. Never sees a packet.
+//!
+//! ```text
+//!   shard ── batch ──> store thread
+//!                      spool:   buffer ── sort, encode, zstd ──> DIR/spool/ID.open   (pwrite, fdatasync)
+//!                                                                      │ big or old: rename
+//!                                                                      v
+//!                                                                DIR/spool/ID.seg
+//!                      archive: a thread of its own ─────────────────> │
+//!                                                                      v
+//!                                                 DIR/parquet/date=.../hour=.../ID.parquet
+//!                                                                      │
+//!   report <── every row once, from Parquet and from the segments that have no Parquet file yet
+//! ```
+//!
+//! - [`batch`]: boxes of outcomes between shard and store thread, and the seats in them.
+//! - [`segment`]: the file format, with the table of its columns.
+//! - [`spool`]: rows that are durable before they count.
+//! - [`archive`]: Parquet files, with their schema.
+//! - [`report`]: figures per destination, read back.
+//!
+//! # The third law
+//!
+//! `outcomes produced = queued + spooled + rejected`: what a shard handed over is in a lane, or
+//! [`Counters::accepted`] by the spool, and there `accepted = buffered + spooled + rejected` holds at any
+//! moment. A row counts as spooled when its block is durable; from then on it is in a segment, in the Parquet
+//! file made of it, or in a `*.damaged` file that was kept aside, through any crash. No file with rows is
+//! deleted before its successor is durable.
+
+pub mod archive;
 pub mod batch;
+mod error;
+mod files;
+pub mod report;
+mod row;
+pub mod segment;
+pub mod spool;
+
+pub use error::StoreError;
+pub use row::{Status, StoredRow};
+pub use spool::{Counters, Recovery, Spool, SpoolOptions};

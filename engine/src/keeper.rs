@@ -1,0 +1,93 @@
+//! Keeps outcomes on disk: the spool, and the archiver behind it.
+
+use std::path::Path;
+use std::time::Instant;
+
+use megaping_probe::Outcome;
+use megaping_store::archive::Archiver;
+use megaping_store::{Spool, SpoolOptions, StoreError};
+
+use crate::summary::StoreSummary;
+
+/// A store that is open for writing.
+pub struct Keeper {
+    spool: Spool,
+    archiver: Archiver,
+    // Rows that came after the store had failed: accounted for, and gone.
+    refused: u64,
+}
+
+impl Keeper {
+    /// Opens the store at `dir`, and tells on standard error what an earlier run left torn.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the directory cannot be written or is in use.
+    pub fn open(dir: &Path) -> Result<Keeper, StoreError> {
+        let options = SpoolOptions { node: node_name(), ..SpoolOptions::default() };
+        let (spool, recovery) = Spool::open(dir, options)?;
+        for (path, bytes) in &recovery.torn {
+            eprintln!(
+                "megaping: {}: an earlier run was cut off; the {bytes} bytes that it had begun to write were cut",
+                path.display()
+            );
+        }
+        let archiver = Archiver::start(&spool)?;
+        Ok(Keeper { spool, archiver, refused: 0 })
+    }
+
+    /// Takes rows.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a block cannot be written: the rows are counted as rejected.
+    pub fn push(&mut self, rows: &[Outcome], unix_offset_ns: u64) -> Result<(), StoreError> {
+        self.spool.push(rows, unix_offset_ns).inspect_err(|_| self.refused += rows.len() as u64)
+    }
+
+    /// Counts rows that nobody tries to write, after a failure.
+    pub fn refuse(&mut self, rows: &[Outcome]) {
+        self.refused += rows.len() as u64;
+    }
+
+    /// Lets time pass: writes what is old, passes on what is sealed.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the spool; the archiver's failures are told, and its segments stay in the spool.
+    pub fn tick(&mut self, now: Instant) -> Result<(), StoreError> {
+        self.spool.tick(now)?;
+        self.pass_on();
+        if let Some(error) = self.archiver.take_error() {
+            eprintln!("megaping: {error} (the results are safe in the spool)");
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self) {
+        for segment in self.spool.take_sealed() {
+            self.archiver.submit(segment);
+        }
+    }
+
+    /// Writes and archives all that is left; says where every row is.
+    pub fn close(mut self) -> (StoreSummary, Result<(), StoreError>) {
+        let spooled = self.spool.close();
+        if spooled.is_err() {
+            self.spool.reject();
+        }
+        self.pass_on();
+        let archived = self.archiver.close();
+        let counters = self.spool.counters();
+        let summary = StoreSummary {
+            produced: 0,
+            queued: 0,
+            spooled: counters.spooled.saturating_sub(counters.archived),
+            archived: counters.archived.min(counters.spooled),
+            rejected: counters.rejected + self.refused,
+        };
+        (summary, spooled.and(archived))
+    }
+}
+
+/// This machine's name, as the kernel has it; for the segments' headers.
+fn node_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| String::new(), |name| name.trim().to_owned())
+}

@@ -1,0 +1,19 @@
+//! The `megaping` program: command line, targets, shard loop, output.
+//!
+//! Read [`shard`] first: the whole path of a probe is on that page. [`run`] wires it, [`adapter`] makes a ring
+//! of packets one of orders and arrivals, [`sink`] is the store thread.
+
+pub mod adapter;
+pub mod cli;
+pub mod duration;
+pub mod instance;
+pub mod keeper;
+pub mod output;
+pub mod progress;
+pub mod report;
+pub mod responder;
+pub mod run;
+pub mod shard;
+pub mod sink;
+pub mod summary;
+pub mod targets;

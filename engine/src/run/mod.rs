@@ -1,0 +1,260 @@
+//! Wiring: from options to threads, and from threads to a summary.
+//!
+//! ```text
+//!   main thread: load targets, open rings, start threads, watch (progress, Ctrl-C, failures), sum up
+//!   shard threads (pinned): the loop of [`crate::shard`]
+//!   store thread: print and spool
+//! ```
+
+mod finish;
+mod plan;
+mod rings;
+mod walk;
+mod watch;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::sync::Arc;
+use std::thread::{self, ScopedJoinHandle};
+
+use megaping_probe::{Core, Craft, Down, Identity, Nanos, Ring};
+use megaping_ring::{Clock, Monotonic, OpenError};
+use megaping_store::StoreError;
+use megaping_store::batch::{Lane, lane};
+
+use crate::cli::{Backend, PingOptions, UsageError};
+use crate::instance::Instance;
+use crate::keeper::Keeper;
+use crate::output::Printer;
+use crate::shard::{Board, Shard, Wall};
+use crate::sink::{Sink, SinkBoard, SinkEnd, SinkError};
+use crate::summary::LawBroken;
+use crate::targets::{self, TargetError, TargetSet};
+
+pub use finish::Finish;
+pub use plan::RunPlan;
+pub use walk::Walk;
+
+/// Threads get this long to be ready before the first probe is due.
+const LEAD_NS: u64 = 5_000_000;
+
+/// Why a run could not start, or did not come to its planned end.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum RunError {
+    #[error(transparent)]
+    Targets(#[from] TargetError),
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "rate and timeout together put {in_flight} probes in flight, and at most {most} fit: lower --rate or --timeout"
+    )]
+    TooManyInFlight { in_flight: u64, most: u64 },
+    #[error("64 instances of megaping run on this network stack already: stop one, or use a network namespace")]
+    NoInstance(#[source] io::Error),
+    #[error("/dev/urandom cannot be read, so no secret can be made: mount /dev")]
+    NoSecret(#[source] io::Error),
+    #[error("{operation} failed, and nothing can be sent any more: {source}")]
+    Ring { operation: &'static str, source: io::Error },
+    #[error("standard output cannot be written: {0}")]
+    Output(#[source] io::Error),
+    #[error("signals cannot be caught: {0}")]
+    Signals(#[source] io::Error),
+    #[error("a thread of the engine panicked; its message is above")]
+    Panicked,
+    #[error(transparent)]
+    Law(#[from] LawBroken),
+}
+
+/// Runs `megaping ping`: returns how it ended, or why it could not start.
+///
+/// # Errors
+/// [`RunError`], whose message is for the user.
+pub fn ping(options: &PingOptions) -> Result<Finish, RunError> {
+    let targets = Arc::new(targets::load(&options.targets)?);
+    options.check_targets(&targets)?;
+    let plan = RunPlan::new(options, targets.len())?;
+    let keeper = options.store.as_deref().map(Keeper::open).transpose()?;
+
+    let mut secret = [0; 32];
+    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut secret)).map_err(RunError::NoSecret)?;
+    let (key, seed) = split_secret(secret);
+    let instance = Instance::acquire(seed as u16).map_err(RunError::NoInstance)?;
+    let identities: Vec<Identity> =
+        (0..plan.shards).map(|shard| Identity::new(instance.number(), shard, key)).collect();
+    let mut random = splitmix(options.seed.unwrap_or(seed));
+    let order_seed = random();
+    let craft = Craft::new(&rings::fill(options, &mut random));
+    let run = Run { options, plan, targets, identities, order_seed };
+    match options.backend {
+        Backend::Auto | Backend::Raw => {
+            let rings = rings::raw(options, &run.targets, &run.identities, &craft)?;
+            run.go("raw", rings, keeper)
+        }
+        Backend::Memory => {
+            let rings = rings::memory(options, plan.shards, &craft);
+            run.go("memory", rings, keeper)
+        }
+    }
+}
+
+/// One run, ready to go.
+struct Run<'a> {
+    options: &'a PingOptions,
+    plan: RunPlan,
+    targets: Arc<TargetSet>,
+    identities: Vec<Identity>,
+    order_seed: u64,
+}
+
+impl Run<'_> {
+    fn go<R: Ring + Send>(
+        self,
+        backend: &'static str,
+        rings: Vec<R>,
+        keeper: Option<Keeper>,
+    ) -> Result<Finish, RunError> {
+        let stop = watch::Signals::catch().map_err(RunError::Signals)?;
+        let boards: Vec<Arc<Board>> = rings.iter().map(|_| Arc::default()).collect();
+        let (shards, lanes) = self.shards(rings, &boards);
+        let sink_board = Arc::new(SinkBoard::default());
+        let sink = self.sink(lanes, &sink_board, keeper)?;
+
+        // Only now: all memory is there, and the first probe will not be late for it.
+        let start = Nanos(Monotonic.now_ns()) + LEAD_NS;
+        let (downs, end) = thread::scope(|scope| {
+            let store = thread::Builder::new()
+                .name("store".into())
+                .spawn_scoped(scope, move || sink.run())
+                .map_err(RunError::Output)?;
+            let mut threads = Vec::new();
+            for (index, mut shard) in shards.into_iter().enumerate() {
+                let body = move || {
+                    pin(index);
+                    shard.run(start)
+                };
+                let name = format!("shard-{index}");
+                match thread::Builder::new().name(name).spawn_scoped(scope, body) {
+                    Ok(thread) => threads.push(thread),
+                    Err(error) => {
+                        watch::stop_all(&boards);
+                        sink_board.finish(&store);
+                        return Err(RunError::Output(error));
+                    }
+                }
+            }
+            watch::until_done(&watch::Scene {
+                plan: &self.plan,
+                timeout_ns: self.options.timeout_ns,
+                boards: &boards,
+                sink: &sink_board,
+                signals: &stop,
+                threads: &threads,
+                start,
+            });
+            let downs = join(threads);
+            sink_board.finish(&store);
+            let end = store.join().map_err(|_| RunError::Panicked)?;
+            Ok((downs?, end))
+        })?;
+        self.finish(backend, &boards, start, downs, end, stop.interrupted())
+    }
+
+    fn shards<R: Ring>(
+        &self,
+        rings: Vec<R>,
+        boards: &[Arc<Board>],
+    ) -> (Vec<Shard<R, Walk>>, Vec<Arc<Lane>>) {
+        let walk = Walk::new(Arc::clone(&self.targets), self.order_seed);
+        let parts = rings.into_iter().zip(boards).zip(&self.identities).enumerate();
+        parts
+            .map(|(index, ((ring, board), identity))| {
+                let plan = self.plan.of_shard(self.options, index as u16);
+                let (desk, lane) = lane(index as u16, RunPlan::seats(&plan));
+                let core = Core::new(plan, walk.clone(), *identity);
+                (Shard::new(ring, core, desk, Arc::clone(board), Wall::Live), lane)
+            })
+            .unzip()
+    }
+
+    fn sink(
+        &self,
+        lanes: Vec<Arc<Lane>>,
+        board: &Arc<SinkBoard>,
+        keeper: Option<Keeper>,
+    ) -> Result<Sink<impl Write + Send + use<>>, RunError> {
+        let out = BufWriter::with_capacity(1 << 16, io::stdout());
+        let printer = Printer::new(self.options.output, out).map_err(RunError::Output)?;
+        Ok(Sink { lanes, board: Arc::clone(board), printer, keeper, targets: Arc::clone(&self.targets) })
+    }
+
+    fn finish(
+        &self,
+        backend: &'static str,
+        boards: &[Arc<Board>],
+        start: Nanos,
+        downs: Vec<Down>,
+        end: SinkEnd,
+        interrupted: bool,
+    ) -> Result<Finish, RunError> {
+        let summary = finish::summary(&self.plan, backend, boards, start, &end, interrupted);
+        summary.check_law()?;
+        let ring = downs.into_iter().next().map(|down| RunError::Ring {
+            operation: down.operation,
+            source: down.source,
+        });
+        let sink = match end.error {
+            // Whoever reads our lines has seen enough: the end of the run, and no failure of it.
+            Some(SinkError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Some(SinkError::Output(error)) => Some(RunError::Output(error)),
+            Some(SinkError::Store(error)) => Some(RunError::Store(error)),
+            None => None,
+        };
+        Ok(Finish { summary, error: ring.or(sink) })
+    }
+}
+
+fn join(threads: Vec<ScopedJoinHandle<'_, Result<(), Down>>>) -> Result<Vec<Down>, RunError> {
+    let mut downs = Vec::new();
+    let mut panicked = false;
+    for thread in threads {
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(down)) => downs.push(down),
+            Err(_) => panicked = true,
+        }
+    }
+    if panicked { Err(RunError::Panicked) } else { Ok(downs) }
+}
+
+/// Shards take the cores from the last one down, since interrupts tend to fall on the first.
+fn pin(shard: usize) {
+    let Some(cores) = core_affinity::get_core_ids() else { return };
+    if shard < cores.len() {
+        // Where it is not permitted (a container's cpuset changed, say), the shard runs where it is put.
+        let _pinned = core_affinity::set_for_current(cores[cores.len() - 1 - shard]);
+    }
+}
+
+/// The MAC's key, and a seed.
+fn split_secret(secret: [u8; 32]) -> ([u8; 16], u64) {
+    let mut key = [0; 16];
+    key.copy_from_slice(&secret[..16]);
+    let seed = secret[16..24].iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+    (key, seed)
+}
+
+/// splitmix64 (Steele, Lea and Flood 2014): for orders and fills, which are no secrets.
+fn splitmix(mut state: u64) -> impl FnMut() -> u64 {
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,124 @@
+//! From what the user asked for to what each shard shall do.
+
+use megaping_probe::{Plan, Timing};
+use megaping_store::batch::BATCH_ROWS;
+use megaping_wire::Addr;
+
+use super::RunError;
+use crate::cli::PingOptions;
+
+/// A user who names neither a rate nor an interval gets at most this: fast, and no network notices.
+const POLITE_PPS: u64 = 10_000;
+/// Between probes of one target, where the user does not say.
+const INTERVAL_NS: u64 = 1_000_000_000;
+/// No demand is taken for more than this: a round grows instead.
+const CEILING_PPS: u64 = 20_000_000;
+/// Probes in flight that a run may need: 1.6 GiB of table.
+const IN_FLIGHT_MAX: f64 = (1u64 << 25) as f64;
+/// A run without a count skips probes that are later than a round, within these bounds.
+const LATE_MAX_NS: (u64, u64) = (100_000_000, 1_000_000_000);
+/// What a schedule that has fallen behind may send more than planned, to catch up with it: where the user sets
+/// no rate, and where the rate is what the schedule was made of (over the whole run it then still holds).
+const CATCH_UP: (f64, f64) = (1.25, 1.05);
+/// Batches between shard and store thread, beside the seats of those in flight.
+const BATCHES_UNDER_WAY: usize = 64;
+
+/// What the whole run shall do.
+#[derive(Clone, Copy, Debug)]
+pub struct RunPlan {
+    /// Targets in all.
+    pub targets: u64,
+    /// How long a round takes.
+    pub round_ns: u64,
+    /// Rounds, if limited.
+    pub count: Option<u32>,
+    /// The end, from the start on, if there is one.
+    pub duration_ns: Option<u64>,
+    /// Shards: no more than targets.
+    pub shards: u16,
+    pace_pps: f64,
+    in_flight: f64,
+}
+
+impl RunPlan {
+    /// Plans a run over `targets` targets.
+    ///
+    /// # Errors
+    /// [`RunError::TooManyInFlight`] where rate and timeout together need more memory than makes sense.
+    pub fn new(options: &PingOptions, targets: u64) -> Result<RunPlan, RunError> {
+        let rate_pps = match (options.rate_pps, options.interval_ns) {
+            (None, None) => Some(POLITE_PPS),
+            (rate_pps, _) => rate_pps,
+        };
+        let fastest_pps = rate_pps.unwrap_or(CEILING_PPS).min(CEILING_PPS);
+        let fastest_ns = u128::from(targets) * 1_000_000_000 / u128::from(fastest_pps);
+        let round_ns =
+            u64::try_from(fastest_ns).unwrap_or(u64::MAX / 4).max(options.interval_ns.unwrap_or(INTERVAL_NS));
+        let scheduled_pps = targets as f64 * 1e9 / round_ns as f64;
+        let pace_pps = match rate_pps {
+            None => scheduled_pps * CATCH_UP.0,
+            Some(rate_pps) => (rate_pps as f64).max(scheduled_pps * CATCH_UP.1),
+        };
+
+        let timeout_s = options.timeout_ns as f64 / 1e9;
+        let all = options.count.map_or(f64::INFINITY, |count| targets as f64 * f64::from(count));
+        let in_flight = (scheduled_pps * timeout_s * 1.03).max((pace_pps * timeout_s).min(65_536.0)).min(all);
+        if in_flight > IN_FLIGHT_MAX {
+            return Err(RunError::TooManyInFlight { in_flight: in_flight as u64, most: IN_FLIGHT_MAX as u64 });
+        }
+        let shards = u64::from(options.shards).min(targets) as u16;
+        let (count, duration_ns) = (options.count, options.duration_ns);
+        Ok(RunPlan { targets, round_ns, count, duration_ns, shards, pace_pps, in_flight })
+    }
+
+    /// The part of one shard.
+    #[must_use]
+    pub fn of_shard(&self, options: &PingOptions, shard: u16) -> Plan {
+        let turns = (self.targets - u64::from(shard)).div_ceil(u64::from(self.shards));
+        let share = turns as f64 / self.targets as f64;
+        let source = |ip: Option<std::net::IpAddr>| ip.map_or(Addr::UNSPECIFIED, Addr::from);
+        Plan {
+            timing: Timing {
+                round_ns: self.round_ns,
+                rounds: self.count,
+                length_ns: self.duration_ns,
+                late_max_ns: match self.count {
+                    Some(_) => None,
+                    None => Some(self.round_ns.clamp(LATE_MAX_NS.0, LATE_MAX_NS.1)),
+                },
+            },
+            shard,
+            shards: self.shards,
+            pace_pps: self.pace_pps * share,
+            timeout_ns: options.timeout_ns,
+            in_flight_max: (self.in_flight * share) as usize + 1024,
+            sources: [source(options.source_v4.map(Into::into)), source(options.source_v6.map(Into::into))],
+            payload_len: options.payload_len,
+            hop_limit: options.hop_limit,
+            traffic_class: options.dscp << 2,
+            flow: 0,
+        }
+    }
+
+    /// Seats for outcomes that a shard with this plan needs.
+    #[must_use]
+    pub fn seats(plan: &Plan) -> usize {
+        plan.in_flight_max.next_power_of_two() + BATCHES_UNDER_WAY * BATCH_ROWS
+    }
+
+    /// Probes in all, where that is known.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.count.map(|count| self.targets.saturating_mul(u64::from(count)))
+    }
+
+    /// How long sending takes when nothing comes between, where that is known.
+    #[must_use]
+    pub fn sending_ns(&self) -> Option<u64> {
+        let rounds_ns = self.count.map(|count| self.round_ns.saturating_mul(u64::from(count)));
+        match (rounds_ns, self.duration_ns) {
+            (Some(rounds_ns), Some(duration_ns)) => Some(rounds_ns.min(duration_ns)),
+            (rounds_ns, duration_ns) => rounds_ns.or(duration_ns),
+        }
+    }
+}

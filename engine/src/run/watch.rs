@@ -1,0 +1,144 @@
+//! What the main thread does while the others work: progress, Ctrl-C, failures.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
+use std::time::{Duration, Instant};
+
+use megaping_probe::{Down, Ledger, Nanos};
+use megaping_ring::{Clock, Monotonic};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use super::RunPlan;
+use crate::progress::{Progress, ProgressLine};
+use crate::shard::Board;
+use crate::sink::SinkBoard;
+
+/// How often the main thread looks.
+const LOOK: Duration = Duration::from_millis(20);
+/// The exit status of a run that was stopped twice: that of a process ended by SIGINT.
+const STOPPED_TWICE: i32 = 130;
+
+/// The signals that end a run: the first stops sending, a second leaves at once.
+#[derive(Debug)]
+pub struct Signals(Arc<AtomicBool>);
+
+impl Signals {
+    /// Catches SIGINT and SIGTERM from now on.
+    ///
+    /// # Errors
+    /// That of sigaction(2).
+    pub fn catch() -> io::Result<Signals> {
+        let seen = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the second signal finds the flag that the first has set.
+            flag::register_conditional_shutdown(signal, STOPPED_TWICE, Arc::clone(&seen))?;
+            flag::register(signal, Arc::clone(&seen))?;
+        }
+        Ok(Signals(seen))
+    }
+
+    /// Whether one has come.
+    #[must_use]
+    pub fn interrupted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// All that there is to watch.
+pub struct Scene<'a, 't> {
+    pub plan: &'a RunPlan,
+    pub timeout_ns: u64,
+    pub boards: &'a [Arc<Board>],
+    pub sink: &'a SinkBoard,
+    pub signals: &'a Signals,
+    pub threads: &'a [ScopedJoinHandle<'t, Result<(), Down>>],
+    pub start: Nanos,
+}
+
+/// Asks every shard to stop.
+pub fn stop_all(boards: &[Arc<Board>]) {
+    boards.iter().for_each(|board| board.stop.store(true, Ordering::Relaxed));
+}
+
+/// The shards' ledgers, added up.
+#[must_use]
+pub fn total(boards: &[Arc<Board>]) -> Ledger {
+    let mut total = Ledger::default();
+    for board in boards {
+        if let Ok(figures) = board.figures.lock() {
+            total.add(&figures.ledger);
+        }
+    }
+    total
+}
+
+/// Returns when every shard has ended.
+pub fn until_done(scene: &Scene<'_, '_>) {
+    let mut line = ProgressLine::on_stderr();
+    let mut rate = Rate { at: Instant::now(), sent: 0, pps: 0 };
+    while !scene.threads.iter().all(ScopedJoinHandle::is_finished) {
+        // One shard that ends before its time takes the others with it: a run is whole or it is over.
+        let broken = scene.threads.iter().any(ScopedJoinHandle::is_finished) && scene.is_any_down();
+        if scene.signals.interrupted() || scene.sink.failed.load(Ordering::Acquire) || broken {
+            stop_all(scene.boards);
+        }
+        if let Some(line) = &mut line {
+            line.draw(Instant::now(), || scene.progress(&mut rate));
+        }
+        std::thread::sleep(LOOK);
+    }
+    if let Some(line) = &mut line {
+        line.erase();
+    }
+}
+
+struct Rate {
+    at: Instant,
+    sent: u64,
+    pps: u64,
+}
+
+impl Scene<'_, '_> {
+    fn is_any_down(&self) -> bool {
+        let ended = self.boards.iter().zip(self.threads).filter(|(_, thread)| thread.is_finished());
+        ended.into_iter().any(|(board, _)| board.down.load(Ordering::Relaxed))
+    }
+
+    fn progress(&self, rate: &mut Rate) -> Progress {
+        let ledger = total(self.boards);
+        let since = rate.at.elapsed();
+        if since >= Duration::from_millis(900) || rate.sent == 0 {
+            rate.pps = ((ledger.sent - rate.sent) as f64 / since.as_secs_f64().max(1e-3)) as u64;
+            rate.at = Instant::now();
+            rate.sent = ledger.sent;
+        }
+        let elapsed_ns = Nanos(Monotonic.now_ns()).since(self.start);
+        Progress {
+            sent: ledger.sent,
+            answered: ledger.answered,
+            errors: ledger.errors,
+            lost: ledger.lost,
+            in_flight: ledger.in_flight,
+            rate_pps: rate.pps,
+            elapsed: Duration::from_nanos(elapsed_ns),
+            remaining: self.remaining_ns(&ledger, elapsed_ns).map(Duration::from_nanos),
+        }
+    }
+
+    /// By the plan, or by the pace so far where that is slower.
+    fn remaining_ns(&self, ledger: &Ledger, elapsed_ns: u64) -> Option<u64> {
+        let planned_ns = self.plan.sending_ns()?.saturating_sub(elapsed_ns);
+        let by_pace_ns = self.plan.total().filter(|_| ledger.scheduled > 0).map_or(0, |total| {
+            let left = total.saturating_sub(ledger.scheduled) as f64;
+            (elapsed_ns as f64 / ledger.scheduled as f64 * left) as u64
+        });
+        let sending_ns = match self.plan.duration_ns {
+            Some(duration_ns) => by_pace_ns.max(planned_ns).min(duration_ns.saturating_sub(elapsed_ns)),
+            None => by_pace_ns.max(planned_ns),
+        };
+        Some(sending_ns.saturating_add(if ledger.in_flight > 0 { self.timeout_ns } else { 0 }))
+    }
+}

@@ -1,0 +1,277 @@
+//! The shard: one thread, one ring, one core. The whole path of a probe is on this page.
+//!
+//! ```text
+//!   now -> reap sent -> receive -> match -> expire -> send what is due -> hand over batches -> park
+//! ```
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use megaping_probe::{Core, Down, Ledger, Nanos, Ring, RingCounters, Targets};
+use megaping_store::batch::{BATCH_ROWS, Desk};
+
+/// Most packets that one step of a breath may handle.
+const QUOTA: u32 = 256;
+/// A breath is not shorter than this, unless there is a backlog: at high rates a breath sends many probes, and
+/// the shard sleeps in between.
+const BREATH_NS: u64 = 200_000;
+/// A wait longer than this ends early when something arrives; a shorter one just ends.
+const NAP_NS: u64 = 1_000_000;
+/// The shard looks up this often, even when nothing is due.
+const LOOK_UP_NS: u64 = 50_000_000;
+/// An outcome waits at most this long for others to fill its batch.
+const HAND_OVER_NS: u64 = 50_000_000;
+/// Wall clock and shard clock are read one after the other: smaller differences are not a step.
+const CLOCK_NOISE_NS: u64 = 20_000;
+/// After the last outcome, duplicates get as long as the slowest answer took, within these bounds.
+const LINGER_NS: (u64, u64) = (10_000_000, 250_000_000);
+
+/// What the main thread and a shard share.
+#[derive(Debug, Default)]
+pub struct Board {
+    /// Set by the main thread: order nothing more, wait for what is in flight, and end.
+    pub stop: AtomicBool,
+    /// Set by the shard when its ring died.
+    pub down: AtomicBool,
+    /// The shard's figures as of its last publication.
+    pub figures: Mutex<Figures>,
+}
+
+/// What a shard publishes about itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    /// The ledger.
+    pub ledger: Ledger,
+    /// What the ring counted.
+    pub ring: RingCounters,
+    /// The ring's clock at publication.
+    pub at: Nanos,
+}
+
+/// How a ring's clock relates to Unix time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wall {
+    /// The clock is the machine's: the offset is looked up again and again, since wall clocks are stepped.
+    Live,
+    /// The clock is a simulation's: this many nanoseconds lie between its zero and the Unix epoch.
+    Fixed(u64),
+}
+
+/// One shard; consumed by [`Shard::run`].
+#[derive(Debug)]
+pub struct Shard<R, T> {
+    ring: R,
+    core: Core<T>,
+    desk: Desk,
+    board: Arc<Board>,
+    wall: Wall,
+    handed_over: Nanos,
+    published: Nanos,
+    rx_dropped: u64,
+    done_since: Option<Nanos>,
+    stopping: bool,
+}
+
+/// What one breath did.
+#[derive(Clone, Copy)]
+struct Breath {
+    /// When it began.
+    now: Nanos,
+    /// Whether a step stopped at its quota: there is more to do at once.
+    backlog: bool,
+}
+
+impl<R: Ring, T: Targets> Shard<R, T> {
+    /// A shard that is ready to run.
+    #[must_use]
+    pub fn new(ring: R, core: Core<T>, desk: Desk, board: Arc<Board>, wall: Wall) -> Shard<R, T> {
+        Shard {
+            ring,
+            core,
+            desk,
+            board,
+            wall,
+            handed_over: Nanos(0),
+            published: Nanos(0),
+            rx_dropped: 0,
+            done_since: None,
+            stopping: false,
+        }
+    }
+
+    /// Breathes until everything scheduled has ended, or until told to stop and nothing is in flight. The first
+    /// round begins at `start`.
+    ///
+    /// # Errors
+    /// [`Down`] when the ring died; what was in flight is then still in the last published ledger.
+    pub fn run(&mut self, start: Nanos) -> Result<(), Down> {
+        let end = self.breathe_to_the_end(start);
+        self.board.down.store(end.is_err(), Ordering::Relaxed);
+        self.finish();
+        end
+    }
+
+    /// Hands over and publishes what is left at the end.
+    pub fn finish(&mut self) {
+        let now = self.ring.now();
+        self.desk.close();
+        if let Ok(mut figures) = self.board.figures.lock() {
+            *figures = self.figures(now);
+        }
+    }
+
+    fn breathe_to_the_end(&mut self, start: Nanos) -> Result<(), Down> {
+        self.begin(start);
+        while self.step()? {}
+        Ok(())
+    }
+
+    /// Sets the start of the first round, and looks around for the first time.
+    pub fn begin(&mut self, start: Nanos) {
+        self.core.begin(start);
+        let now = self.ring.now();
+        self.look_up(now);
+    }
+
+    /// One breath and the rest after it; false when it was the last. Public so that a simulation can look at
+    /// the laws after each.
+    ///
+    /// # Errors
+    /// [`Down`] when the ring died.
+    pub fn step(&mut self) -> Result<bool, Down> {
+        let breath = self.breathe()?;
+        if self.is_over(breath.now) {
+            return Ok(false);
+        }
+        if !breath.backlog {
+            self.rest(breath.now)?;
+        }
+        Ok(true)
+    }
+
+    fn breathe(&mut self) -> Result<Breath, Down> {
+        let Shard { ring, core, desk, .. } = self;
+        let now = ring.now();
+        let reaped = ring.reap(QUOTA, |sent| {
+            if let Some(outcome) = core.on_sent(sent) {
+                desk.seat(outcome);
+            }
+        })?;
+        let received = ring.recv(QUOTA, |arrival| {
+            if let Some(outcome) = core.on_arrival(arrival) {
+                desk.seat(outcome);
+            }
+        })?;
+        desk.reclaim();
+        let drained = received < QUOTA;
+        if drained {
+            // Only now: an answer that is here already, though unread, is not lost.
+            let seats = desk.seats();
+            core.on_tick(now, seats, QUOTA, |outcome| desk.seat(outcome));
+        }
+        let seats = desk.seats();
+        let sent = ring.send(QUOTA, || core.next_order(now, seats))?;
+        if core.is_stuck(now) {
+            ring.abandon();
+        }
+        self.look_around(now);
+        Ok(Breath { now, backlog: reaped == QUOTA || !drained || sent == QUOTA })
+    }
+
+    /// What is not done in every breath: handing over, publishing, hearing the main thread.
+    fn look_around(&mut self, now: Nanos) {
+        if self.desk.waiting() == 0 {
+            self.handed_over = now;
+        } else if now.since(self.handed_over) >= HAND_OVER_NS && self.can_spare_the_rest() {
+            self.desk.hand_over();
+            self.handed_over = now;
+        }
+        if now.since(self.published) >= LOOK_UP_NS {
+            self.look_up(now);
+        }
+    }
+
+    /// Whether everyone in flight has a seat still when the rest of the current batch is given up.
+    fn can_spare_the_rest(&self) -> bool {
+        let rest = BATCH_ROWS - self.desk.waiting();
+        self.desk.seats() - rest >= self.core.ledger().in_flight as usize
+    }
+
+    #[cold]
+    fn look_up(&mut self, now: Nanos) {
+        let unix_offset_ns = match self.wall {
+            Wall::Fixed(offset_ns) => offset_ns,
+            Wall::Live => {
+                let monotonic = self.ring.now();
+                let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |unix| unix.as_nanos() as u64);
+                unix.saturating_sub(monotonic.0)
+            }
+        };
+        // Two readings of two clocks never agree to the nanosecond; a batch has one offset, so that noise
+        // is not worth a hand-over.
+        let stepped = unix_offset_ns.abs_diff(self.desk.unix_offset_ns()) > CLOCK_NOISE_NS;
+        if stepped && self.can_spare_the_rest() {
+            self.desk.set_unix_offset(unix_offset_ns);
+        }
+        let rx_dropped = self.ring.counters().rx_dropped;
+        if rx_dropped > self.rx_dropped {
+            self.rx_dropped = rx_dropped;
+            self.core.on_own_drops(now);
+        }
+        if !self.stopping && self.board.stop.load(Ordering::Relaxed) {
+            self.stopping = true;
+            self.core.stop();
+            self.ring.abandon();
+        }
+        self.publish(now);
+    }
+
+    fn publish(&mut self, now: Nanos) {
+        self.published = now;
+        // Nobody holds this lock for longer than a copy; when somebody does, the next publication will do.
+        if let Ok(mut figures) = self.board.figures.try_lock() {
+            *figures = self.figures(now);
+        }
+    }
+
+    fn figures(&self, now: Nanos) -> Figures {
+        Figures { ledger: *self.core.ledger(), ring: self.ring.counters(), at: now }
+    }
+
+    fn is_over(&mut self, now: Nanos) -> bool {
+        if !self.core.is_done() {
+            return false;
+        }
+        let done_since = *self.done_since.get_or_insert(now);
+        let linger = self.core.rtt_max_ns().clamp(LINGER_NS.0, LINGER_NS.1);
+        self.stopping || now.since(done_since) >= linger
+    }
+
+    /// Sleeps until something is due: never past the next look around, and not for less than a breath.
+    fn rest(&mut self, began: Nanos) -> Result<(), Down> {
+        let look_up = self.published + LOOK_UP_NS;
+        let wake = self.core.next_wake().unwrap_or(look_up).min(look_up);
+        let hand_over = if self.desk.waiting() > 0 { self.handed_over + HAND_OVER_NS } else { look_up };
+        let until = wake.min(hand_over).max(began + BREATH_NS);
+        self.ring.park(until, until.since(began) > NAP_NS)
+    }
+
+    /// Outcomes that wait for others to fill their batch.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.desk.waiting()
+    }
+
+    /// The core, for those who check the laws.
+    #[must_use]
+    pub fn core(&self) -> &Core<T> {
+        &self.core
+    }
+
+    /// The ring, for those who read its counters.
+    #[must_use]
+    pub fn ring(&self) -> &R {
+        &self.ring
+    }
+}

@@ -1,0 +1,196 @@
+//! The store thread: takes batches from every shard, prints them, and spools them.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use megaping_probe::{Outcome, Verdict};
+use megaping_store::StoreError;
+use megaping_store::batch::{Batch, Lane};
+use megaping_wire::Addr;
+
+use crate::keeper::Keeper;
+use crate::output::Printer;
+use crate::summary::StoreSummary;
+use crate::targets::TargetSet;
+
+/// How long the thread sleeps when no shard wakes it: the spool's own deadlines are coarser.
+const NAP: Duration = Duration::from_millis(100);
+/// Round trips are told apart from a nanosecond up to a minute, to three digits.
+const RTT_NS_MAX: u64 = 60_000_000_000;
+
+/// Why the store thread gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Nobody reads our output any more.
+    #[error("standard output is closed: {0}")]
+    Output(#[source] io::Error),
+    /// The spool cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the store thread and the main thread share.
+#[derive(Debug, Default)]
+pub struct SinkBoard {
+    /// Set when every shard has ended: what is queued now is all there is.
+    pub drain: AtomicBool,
+    /// Set by the store thread when it has failed: nothing more should be scheduled.
+    pub failed: AtomicBool,
+    /// Outcomes taken from the queues so far.
+    pub taken: AtomicU64,
+}
+
+/// What the store thread hands back at its end.
+#[derive(Debug)]
+pub struct SinkEnd {
+    /// Round trips of answered probes, in nanoseconds.
+    pub rtt_ns: Histogram<u64>,
+    /// ICMP errors by name and how many.
+    pub errors: ErrorKinds,
+    /// Where the rows are, where they are kept.
+    pub store: Option<StoreSummary>,
+    /// Outcomes that were taken from the queues.
+    pub taken: u64,
+    /// Why it gave up early, if it did.
+    pub error: Option<SinkError>,
+}
+
+/// How many ICMP errors of each type and code, by family.
+pub type ErrorKinds = std::collections::BTreeMap<(bool, u8, u8), u64>;
+
+/// The store thread's work; consumed by [`Sink::run`].
+pub struct Sink<W: Write> {
+    /// The shards' queues.
+    pub lanes: Vec<Arc<Lane>>,
+    /// Shared with the main thread.
+    pub board: Arc<SinkBoard>,
+    /// One line an outcome.
+    pub printer: Printer<W>,
+    /// Where outcomes are kept, if they are.
+    pub keeper: Option<Keeper>,
+    /// Knows the names that targets were given by.
+    pub targets: Arc<TargetSet>,
+}
+
+impl SinkBoard {
+    /// Tells the store thread that every shard has ended.
+    pub fn finish<T>(&self, store: &ScopedJoinHandle<'_, T>) {
+        self.drain.store(true, Ordering::Release);
+        store.thread().unpark();
+    }
+}
+
+impl<W: Write> Sink<W> {
+    /// Runs until told to drain and everything is drained, or until output or spool fail; even then, batches
+    /// go back to their shards, so that the shards come to an end.
+    pub fn run(mut self) -> SinkEnd {
+        self.lanes.iter().for_each(|lane| lane.read_here());
+        let mut end = SinkEnd {
+            rtt_ns: histogram(),
+            errors: ErrorKinds::new(),
+            store: None,
+            taken: 0,
+            error: None,
+        };
+        loop {
+            // Read before the queues: what was handed over before the flag was set is found below.
+            let draining = self.board.drain.load(Ordering::Acquire);
+            let took = self.take_all(&mut end);
+            if end.error.is_none()
+                && let Err(error) = self.tick()
+            {
+                self.fail(&mut end, error);
+            }
+            if !took {
+                if draining {
+                    break;
+                }
+                std::thread::park_timeout(NAP);
+            }
+        }
+        self.close(end)
+    }
+
+    fn take_all(&mut self, end: &mut SinkEnd) -> bool {
+        let mut took = false;
+        for index in 0..self.lanes.len() {
+            while let Some(batch) = self.lanes[index].take() {
+                took = true;
+                end.taken += batch.rows.len() as u64;
+                count(&batch.rows, end);
+                if end.error.is_some() {
+                    self.refuse(&batch);
+                } else if let Err(error) = self.keep(&batch) {
+                    self.fail(end, error);
+                }
+                self.lanes[index].give_back(batch);
+            }
+        }
+        self.board.taken.store(end.taken, Ordering::Relaxed);
+        took
+    }
+
+    fn keep(&mut self, batch: &Batch) -> Result<(), SinkError> {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.push(&batch.rows, batch.unix_offset_ns)?;
+        }
+        let name = |addr: &Addr| self.targets.name(addr);
+        self.printer.rows(&batch.rows, batch.unix_offset_ns, name).map_err(SinkError::Output)
+    }
+
+    fn refuse(&mut self, batch: &Batch) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.refuse(&batch.rows);
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), SinkError> {
+        self.printer.flush().map_err(SinkError::Output)?;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.tick(Instant::now())?;
+        }
+        Ok(())
+    }
+
+    fn fail(&self, end: &mut SinkEnd, error: SinkError) {
+        if end.error.is_none() {
+            end.error = Some(error);
+        }
+        self.board.failed.store(true, Ordering::Release);
+    }
+
+    fn close(mut self, mut end: SinkEnd) -> SinkEnd {
+        if let Some(keeper) = self.keeper.take() {
+            let (mut store, result) = keeper.close();
+            store.produced = self.lanes.iter().map(|lane| lane.produced()).sum();
+            store.queued = store.produced - end.taken;
+            end.store = Some(store);
+            if let Err(error) = result
+                && end.error.is_none()
+            {
+                end.error = Some(error.into());
+            }
+        }
+        end
+    }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, RTT_NS_MAX, 3).expect("the bounds are constants that the crate accepts")
+}
+
+fn count(rows: &[Outcome], end: &mut SinkEnd) {
+    for row in rows {
+        match row.verdict {
+            Verdict::Answered => end.rtt_ns.saturating_record(row.rtt_ns.max(1)),
+            Verdict::Error { icmp_type, code } => {
+                *end.errors.entry((row.destination.is_v4(), icmp_type, code)).or_default() += 1;
+            }
+            Verdict::Lost | Verdict::Unsent(_) => {}
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The end of a run: every scheduled probe in exactly one place, as JSON or for people.
+
+mod text;
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use megaping_probe::{RingCounters, Unsent};
+use serde::Serialize;
+use thiserror::Error;
+
+/// The summary of a run. Its JSON keys are a contract; keys may be added.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+pub struct Summary {
+    /// Addresses that were probed.
+    pub targets: u64,
+    /// Probes that fell due.
+    pub scheduled: u64,
+    /// Probes that left.
+    pub sent: u64,
+    /// Probes that an echo reply answered.
+    pub answered: u64,
+    /// Probes that an ICMP error answered.
+    pub errors: u64,
+    /// The same by [`crate::output::error_name`]; other than zero alone.
+    pub error_kinds: BTreeMap<&'static str, u64>,
+    /// Probes that nothing answered in time.
+    pub lost: u64,
+    /// Probes that never left, by [`Unsent::name`]; other than zero alone.
+    pub unsent: BTreeMap<&'static str, u64>,
+    /// Probes that are under way still: zero unless the run was cut short twice.
+    pub in_flight: u64,
+    /// Answers to probes that were answered already.
+    pub duplicates: u64,
+    /// Answers to probes that were lost already.
+    pub late: u64,
+    /// Answers that claimed to be ours and were corrupt or forged.
+    pub invalid: u64,
+    /// ICMP messages for somebody else on this machine.
+    pub foreign: u64,
+    /// Whether the run was stopped before its end.
+    pub interrupted: bool,
+    /// From the first probe to the last outcome, in seconds.
+    pub elapsed_s: f64,
+    /// Probes that left, a second.
+    pub sent_pps: f64,
+    /// Probes that an echo reply answered, a second.
+    pub answered_pps: f64,
+    /// Round trips of echo replies, in microseconds.
+    pub rtt_us: RttUs,
+    /// How long after its time a probe left, in microseconds.
+    pub lateness_us: LatenessUs,
+    /// The way to the wire.
+    pub backend: String,
+    /// Threads that probed.
+    pub shards: u16,
+    /// Processor time of the whole program, in seconds.
+    pub cpu_s: f64,
+    /// What the rings counted beside the probes.
+    pub ring: RingSummary,
+    /// Where the outcomes are; none without a store.
+    pub store: Option<StoreSummary>,
+}
+
+/// Round trips in microseconds; null where there was no answer.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "statistics by their usual names")]
+pub struct RttUs {
+    pub min: Option<f64>,
+    pub mean: Option<f64>,
+    pub p50: Option<f64>,
+    pub p90: Option<f64>,
+    pub p99: Option<f64>,
+    pub p999: Option<f64>,
+    pub max: Option<f64>,
+}
+
+/// Lateness in microseconds; null where no probe left.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "statistics by their usual names")]
+pub struct LatenessUs {
+    pub p50: Option<f64>,
+    pub p99: Option<f64>,
+    pub max: Option<f64>,
+}
+
+/// [`RingCounters`] of all shards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct RingSummary {
+    /// Arrivals that were dropped for want of room: loss that is our own doing.
+    pub rx_dropped: u64,
+    /// Messages that the filter should not have let through.
+    pub rx_malformed: u64,
+    /// Times that the way out was full.
+    pub tx_full: u64,
+}
+
+/// Where the outcomes are: `produced = queued + spooled + archived + rejected`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct StoreSummary {
+    /// Outcomes that were handed over.
+    pub produced: u64,
+    /// Those that wait in memory.
+    pub queued: u64,
+    /// Those that are safe on disk, in the spool.
+    pub spooled: u64,
+    /// Those that are in the archive.
+    pub archived: u64,
+    /// Those that were set aside.
+    pub rejected: u64,
+}
+
+/// The law of probes does not hold: a defect of the engine, never of the network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error(
+    "the ledger does not balance: scheduled {scheduled} is not answered {answered} + errors {errors} + lost \
+     {lost} + unsent {unsent} + in flight {in_flight}"
+)]
+#[expect(missing_docs, reason = "the fields of the summary that they are named after")]
+pub struct LawBroken {
+    pub scheduled: u64,
+    pub answered: u64,
+    pub errors: u64,
+    pub lost: u64,
+    pub unsent: u64,
+    pub in_flight: u64,
+}
+
+impl RttUs {
+    /// The figures of a histogram of nanoseconds.
+    #[must_use]
+    pub fn from_histogram_ns(rtt_ns: &Histogram<u64>) -> RttUs {
+        if rtt_ns.is_empty() {
+            return RttUs::default();
+        }
+        let quantile = |quantile| Some(us(rtt_ns.value_at_quantile(quantile)));
+        RttUs {
+            min: Some(us(rtt_ns.min())),
+            mean: Some(rtt_ns.mean().round() / 1e3),
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            p999: quantile(0.999),
+            max: Some(us(rtt_ns.max())),
+        }
+    }
+}
+
+impl LatenessUs {
+    /// The figures of a histogram of nanoseconds.
+    #[must_use]
+    pub fn from_histogram_ns(late_ns: &Histogram<u64>) -> LatenessUs {
+        if late_ns.is_empty() {
+            return LatenessUs::default();
+        }
+        let quantile = |quantile| Some(us(late_ns.value_at_quantile(quantile)));
+        LatenessUs { p50: quantile(0.5), p99: quantile(0.99), max: Some(us(late_ns.max())) }
+    }
+}
+
+impl From<RingCounters> for RingSummary {
+    fn from(counters: RingCounters) -> RingSummary {
+        RingSummary {
+            rx_dropped: counters.rx_dropped,
+            rx_malformed: counters.rx_malformed,
+            tx_full: counters.tx_full,
+        }
+    }
+}
+
+/// Nanoseconds as microseconds with three decimals.
+#[must_use]
+pub fn us(ns: u64) -> f64 {
+    ns as f64 / 1e3
+}
+
+/// Reasons other than zero by name, from counts in the order of [`Unsent::ALL`].
+#[must_use]
+pub fn unsent_by_name(counts: &[u64; Unsent::ALL.len()]) -> BTreeMap<&'static str, u64> {
+    let named = Unsent::ALL.iter().zip(counts).map(|(reason, count)| (reason.name(), *count));
+    named.filter(|(_, count)| *count > 0).collect()
+}
+
+/// A count a second to one decimal; zero for no time at all.
+#[must_use]
+pub fn per_second(count: u64, elapsed_s: f64) -> f64 {
+    if elapsed_s > 0.0 { (count as f64 / elapsed_s * 10.0).round() / 10.0 } else { 0.0 }
+}
+
+impl Summary {
+    /// Probes that never left, for whatever reason.
+    #[must_use]
+    pub fn unsent_total(&self) -> u64 {
+        self.unsent.values().sum()
+    }
+
+    /// Checks that every scheduled probe is in exactly one place.
+    ///
+    /// # Errors
+    /// [`LawBroken`] with all of the numbers.
+    pub fn check_law(&self) -> Result<(), LawBroken> {
+        let Summary { scheduled, answered, errors, lost, in_flight, .. } = *self;
+        let unsent = self.unsent_total();
+        let placed = [answered, errors, lost, unsent, in_flight].into_iter().map(u128::from);
+        if u128::from(scheduled) == placed.sum::<u128>() {
+            return Ok(());
+        }
+        Err(LawBroken { scheduled, answered, errors, lost, unsent, in_flight })
+    }
+
+    /// One line of JSON, without a line feed.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a summary has string keys and finite numbers")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! What can go wrong with files, and what would be right.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::segment::Damage;
+
+/// A failed operation of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds the store's lock.
+    #[error("{} is in use by another process: stop it, or choose another --store DIR", .dir.display())]
+    Locked {
+        /// The store's directory.
+        dir: PathBuf,
+    },
+    /// The operating system refused a file operation.
+    #[error("cannot {operation} {}: {source}{}", .path.display(), advice(.source))]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// Its error.
+        source: io::Error,
+    },
+    /// A file that should be a segment is not.
+    #[error("{} is no segment of this version: {source}; move it away, or read it with the version that wrote it", .path.display())]
+    NotASegment {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Damage,
+    },
+    /// A Parquet file cannot be written or read.
+    #[error("cannot {operation} {}: {source}; move it away if it is damaged", .path.display())]
+    Parquet {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The library's error.
+        source: parquet::errors::ParquetError,
+    },
+    /// A store without any file.
+    #[error("{} holds no results: give the directory that `megaping ping --store DIR` wrote to", .dir.display())]
+    Nothing {
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+impl StoreError {
+    /// Names the operation and path of an I/O error: for `map_err`.
+    pub(crate) fn io<'a>(
+        operation: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> StoreError + 'a {
+        move |source| StoreError::Io { operation, path: path.to_owned(), source }
+    }
+
+    /// Names the operation and path of a Parquet error: for `map_err`.
+    pub(crate) fn parquet<'a, E: Into<parquet::errors::ParquetError>>(
+        operation: &'static str,
+        path: &'a Path,
+    ) -> impl Fn(E) -> StoreError + 'a {
+        move |source| StoreError::Parquet { operation, path: path.to_owned(), source: source.into() }
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => ": free space there, or choose another --store DIR",
+        io::ErrorKind::QuotaExceeded => ": raise the quota, or choose another --store DIR",
+        io::ErrorKind::FileTooLarge => {
+            ": raise the file size limit (ulimit -f), or choose another --store DIR"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => ": remount it writable, or choose another --store DIR",
+        io::ErrorKind::PermissionDenied => ": make it writable for this user, or choose another --store DIR",
+        io::ErrorKind::NotFound => ": check the path given to --store",
+        io::ErrorKind::NotADirectory => ": --store takes a directory",
+        _ => "",
+    }
+}

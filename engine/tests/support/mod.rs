@@ -1,0 +1,126 @@
+//! What the tests of the program share: a lab of one's own, and runs whose summary is read.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+pub const MEGAPING: &str = env!("CARGO_BIN_EXE_megaping");
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the engine has a parent").to_owned()
+}
+
+/// A lab of its own: two namespaces that go away with it, also when a test fails.
+pub struct Lab {
+    name: String,
+}
+
+impl Lab {
+    /// Brings one up; `flags` are the world's.
+    pub fn up(flags: &[&str]) -> Lab {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let lab = Lab { name: format!("megaping-test-{}-{number}", std::process::id()) };
+        lab.script("up", flags);
+        lab
+    }
+
+    fn script(&self, command: &str, flags: &[&str]) -> String {
+        let mut script = Command::new(root().join("scripts/lab"));
+        let output = script.args([command, "--name", &self.name]).args(flags).output().expect("bash is there");
+        assert!(
+            output.status.success(),
+            "scripts/lab {command} (which needs root and a built megaping-lab): {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("the lab speaks UTF-8")
+    }
+
+    /// A command in the near namespace.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &format!("{}-near", self.name), program]);
+        command
+    }
+
+    /// Runs megaping in the near namespace, outcomes to nowhere unless `args` say otherwise.
+    pub fn ping(&self, args: &[&str]) -> Run {
+        Run::of(self.command(MEGAPING).args(["ping", "--summary", "json"]).args(args))
+    }
+
+    /// Replaces the world's configuration.
+    pub fn set(&self, flags: &[&str]) {
+        self.script("set", flags);
+    }
+
+    /// Sets the world's counters to zero.
+    pub fn reset(&self) {
+        self.script("reset", &[]);
+    }
+
+    /// What the world saw and did.
+    pub fn counters(&self) -> Value {
+        serde_json::from_str(&self.script("counters", &["--json"])).expect("the world's counters are JSON")
+    }
+
+    /// Starts the slow world.
+    pub fn slow(&self, flags: &[&str]) {
+        self.script("slow", flags);
+    }
+
+    /// Stops the slow world and reads its last counters.
+    pub fn slow_stop(&self) -> Value {
+        serde_json::from_str(&self.script("slow-stop", &[])).expect("the slow world's counters are JSON")
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let mut script = Command::new(root().join("scripts/lab"));
+        let _removed = script.args(["down", "--name", &self.name]).output();
+    }
+}
+
+/// One run of megaping that has ended.
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// Runs a command to its end.
+    pub fn of(command: &mut Command) -> Run {
+        Run::from(command.stdin(Stdio::null()).output().expect("the program starts"))
+    }
+
+    /// The summary, in which the law of probes holds.
+    pub fn summary(&self) -> Value {
+        let line = self.stderr.lines().rfind(|line| line.starts_with('{'));
+        let line = line.unwrap_or_else(|| panic!("no summary on standard error: {}", self.stderr));
+        let summary: Value = serde_json::from_str(line).expect("the summary is JSON");
+        let unsent: u64 = summary["unsent"].as_object().expect("an object").values().map(count).sum();
+        let placed = ["answered", "errors", "lost", "in_flight"].map(|key| count(&summary[key]));
+        assert_eq!(count(&summary["scheduled"]), placed.iter().sum::<u64>() + unsent, "{summary}");
+        summary
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Run {
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A count in JSON.
+pub fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
+}
