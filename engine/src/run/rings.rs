@@ -14,6 +14,10 @@ use crate::targets::TargetSet;
 /// A packet on its way through `--backend memory` takes a buffer; so many can be under way.
 const MEMORY_BUFFERS: u32 = 4096;
 
+/// An ICMPv6 error is not longer than the least MTU of IPv6 (RFC 4443 section 2.4), an ICMP error not than 576
+/// bytes (RFC 1812 section 4.3.2.3).
+const LONGEST_ERROR: u16 = 1280;
+
 /// The far end of the memory ring.
 pub type FarEnd = fn(&[u8], &mut [u8]) -> Option<usize>;
 
@@ -37,7 +41,7 @@ pub fn raw(
             source_v6: options.source_v6,
             hop_limit: options.hop_limit,
             traffic_class: options.dscp << 2,
-            mtu: packet_len(options),
+            mtu: packet_len(options).max(LONGEST_ERROR),
             ..RawConfig::default()
         })?;
         Ok(PacketAdapter::new(ring, craft.clone()))
