@@ -76,7 +76,8 @@ fn a_reply_answers_its_probe_once() {
     let (mut core, order) = one_in_flight();
     let outcome = core.on_arrival(&reply(&order, 3500)).expect("the first reply ends the probe");
     assert_eq!(outcome.verdict, Verdict::Answered);
-    assert_eq!((outcome.rtt_ns, outcome.error_ns, outcome.reply_hop_limit), (2500, 15, 60));
+    // 10 of the departure and 5 of the arrival, rounded up.
+    assert_eq!((outcome.rtt_ns, outcome.error_ns, outcome.reply_hop_limit), (2500, 16, 60));
     assert_eq!((outcome.at, outcome.stamp_source), (Nanos(1000), StampSource::Kernel));
     assert_eq!(core.on_arrival(&reply(&order, 3600)), None);
     let ledger = core.ledger();
@@ -275,5 +276,13 @@ fn an_answer_that_seems_to_precede_its_probe_narrows_the_departure() {
     core.on_sent(Sent { key: order.key, result: Ok(stamp) });
     // It left within 2000 to 8000, and the answer was here at 4000.
     let outcome = core.on_arrival(&reply(&order, 4000)).unwrap();
-    assert_eq!((outcome.at, outcome.rtt_ns, outcome.error_ns), (Nanos(3000), 1000, 1005));
+    assert_eq!((outcome.at, outcome.rtt_ns, outcome.error_ns), (Nanos(3000), 1000, 1024));
+}
+
+#[test]
+fn a_coarse_bound_is_never_narrower_and_at_most_a_quarter_wider() {
+    for error_ns in (0..100_000).chain([u32::MAX / 2, u32::MAX - 1, u32::MAX]) {
+        let coarse = coarse(error_ns);
+        assert!(coarse >= error_ns && u64::from(coarse) * 4 <= u64::from(error_ns) * 5 + 4, "{error_ns}");
+    }
 }
