@@ -3,7 +3,9 @@
 use megaping_probe::{
     Arrival, Craft, Down, Nanos, Order, Ring, RingCounters, Sent, Stamp, StampSource, Unsent, parse,
 };
-use megaping_ring::{Departure, Incoming, Layer, Outgoing, PacketRing, Refused, RingDown, TakenBy, TimeStamp};
+use megaping_ring::{
+    Departure, Incoming, Layer, Outgoing, PacketRing, Refused, RingDown, TakenBy, TimeStamp,
+};
 
 /// A packet ring with a renderer in front and a parser behind.
 #[derive(Debug)]
@@ -83,7 +85,8 @@ impl<P: PacketRing> Ring for PacketAdapter<P> {
                 Layer::Ipv4 => parse::ipv4(incoming.bytes, stamp),
                 Layer::Ipv6 => parse::ipv6(incoming.bytes, stamp),
                 Layer::Icmpv6 { source, hop_limit, traffic_class } => {
-                    let outer = parse::Outer { responder: megaping_wire::Addr(source), hop_limit, traffic_class };
+                    let outer =
+                        parse::Outer { responder: megaping_wire::Addr(source), hop_limit, traffic_class };
                     parse::icmpv6(incoming.bytes, &outer, stamp)
                 }
             };

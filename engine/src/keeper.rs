@@ -7,6 +7,7 @@ use megaping_probe::Outcome;
 use megaping_store::archive::Archiver;
 use megaping_store::{Spool, SpoolOptions, StoreError};
 
+use crate::say::say;
 use crate::summary::StoreSummary;
 
 /// A store that is open for writing.
@@ -26,10 +27,10 @@ impl Keeper {
         let options = SpoolOptions { node: node_name(), ..SpoolOptions::default() };
         let (spool, recovery) = Spool::open(dir, options)?;
         for (path, bytes) in &recovery.torn {
-            eprintln!(
+            say(format_args!(
                 "megaping: {}: an earlier run was cut off; the {bytes} bytes that it had begun to write were cut",
                 path.display()
-            );
+            ));
         }
         let archiver = Archiver::start(&spool)?;
         Ok(Keeper { spool, archiver, refused: 0 })
@@ -56,7 +57,7 @@ impl Keeper {
         self.spool.tick(now)?;
         self.pass_on();
         if let Some(error) = self.archiver.take_error() {
-            eprintln!("megaping: {error} (the results are safe in the spool)");
+            say(format_args!("megaping: {error} (the results are safe in the spool)"));
         }
         Ok(())
     }
@@ -89,5 +90,6 @@ impl Keeper {
 
 /// This machine's name, as the kernel has it; for the segments' headers.
 fn node_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| String::new(), |name| name.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| String::new(), |name| name.trim().to_owned())
 }

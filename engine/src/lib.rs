@@ -13,6 +13,7 @@ pub mod progress;
 pub mod report;
 pub mod responder;
 pub mod run;
+pub mod say;
 pub mod shard;
 pub mod sink;
 pub mod summary;

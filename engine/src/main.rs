@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use megaping::cli::{self, Request};
+use megaping::say::say;
 use megaping::{report, run};
 
 fn main() -> ExitCode {
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
         Request::Report(options) => report::run(&options).map_err(|error| error.to_string()),
     };
     result.unwrap_or_else(|message| {
-        eprintln!("megaping: {message}");
+        say(format_args!("megaping: {message}"));
         ExitCode::from(2)
     })
 }

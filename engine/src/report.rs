@@ -8,6 +8,7 @@ use megaping_store::report::{Reader, TargetReport};
 
 use crate::cli::ReportOptions;
 use crate::output::report::{self, ReportRow};
+use crate::say::say;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +28,11 @@ pub enum ReportError {
 pub fn run(options: &ReportOptions) -> Result<ExitCode, ReportError> {
     let stored = Reader::open(&options.store)?.report()?;
     if stored.damaged_bytes > 0 {
-        eprintln!(
+        say(format_args!(
             "megaping: {}: {} bytes of damaged records could not be read; the rest is below",
             options.store.display(),
             stored.damaged_bytes
-        );
+        ));
     }
     let mut rows: Vec<ReportRow> = stored.targets.iter().map(row_of).collect();
     report::sort(&mut rows, options.sort);

@@ -204,7 +204,8 @@ impl<R: Ring, T: Targets> Shard<R, T> {
             Wall::Fixed(offset_ns) => offset_ns,
             Wall::Live => {
                 let monotonic = self.ring.now();
-                let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |unix| unix.as_nanos() as u64);
+                let unix =
+                    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |unix| unix.as_nanos() as u64);
                 unix.saturating_sub(monotonic.0)
             }
         };

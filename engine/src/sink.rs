@@ -22,17 +22,6 @@ const NAP: Duration = Duration::from_millis(100);
 /// Round trips are told apart from a nanosecond up to a minute, to three digits.
 const RTT_NS_MAX: u64 = 60_000_000_000;
 
-/// Why the store thread gave up.
-#[derive(Debug, thiserror::Error)]
-pub enum SinkError {
-    /// Nobody reads our output any more.
-    #[error("standard output is closed: {0}")]
-    Output(#[source] io::Error),
-    /// The spool cannot be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// What the store thread and the main thread share.
 #[derive(Debug, Default)]
 pub struct SinkBoard {
@@ -55,8 +44,10 @@ pub struct SinkEnd {
     pub store: Option<StoreSummary>,
     /// Outcomes that were taken from the queues.
     pub taken: u64,
-    /// Why it gave up early, if it did.
-    pub error: Option<SinkError>,
+    /// Why it stopped printing, if it did: a reader that has seen enough, for one.
+    pub output_error: Option<io::Error>,
+    /// Why it stopped spooling, if it did.
+    pub store_error: Option<StoreError>,
 }
 
 /// How many ICMP errors of each type and code, by family.
@@ -82,11 +73,17 @@ impl SinkBoard {
         self.drain.store(true, Ordering::Release);
         store.thread().unpark();
     }
+
+    /// Notes why output or spool failed, and tells the main thread.
+    fn fail<E>(&self, place: &mut Option<E>, error: E) {
+        *place = Some(error);
+        self.failed.store(true, Ordering::Release);
+    }
 }
 
 impl<W: Write> Sink<W> {
-    /// Runs until told to drain and everything is drained, or until output or spool fail; even then, batches
-    /// go back to their shards, so that the shards come to an end.
+    /// Runs until told to drain and everything is drained. When output or spool fail, the board says so and the
+    /// other one goes on: what is in flight still ends up wherever it can.
     pub fn run(mut self) -> SinkEnd {
         self.lanes.iter().for_each(|lane| lane.read_here());
         let mut end = SinkEnd {
@@ -94,17 +91,14 @@ impl<W: Write> Sink<W> {
             errors: ErrorKinds::new(),
             store: None,
             taken: 0,
-            error: None,
+            output_error: None,
+            store_error: None,
         };
         loop {
             // Read before the queues: what was handed over before the flag was set is found below.
             let draining = self.board.drain.load(Ordering::Acquire);
             let took = self.take_all(&mut end);
-            if end.error.is_none()
-                && let Err(error) = self.tick()
-            {
-                self.fail(&mut end, error);
-            }
+            self.tick(&mut end);
             if !took {
                 if draining {
                     break;
@@ -122,11 +116,8 @@ impl<W: Write> Sink<W> {
                 took = true;
                 end.taken += batch.rows.len() as u64;
                 count(&batch.rows, end);
-                if end.error.is_some() {
-                    self.refuse(&batch);
-                } else if let Err(error) = self.keep(&batch) {
-                    self.fail(end, error);
-                }
+                self.keep(&batch, end);
+                self.print(&batch, end);
                 self.lanes[index].give_back(batch);
             }
         }
@@ -134,33 +125,37 @@ impl<W: Write> Sink<W> {
         took
     }
 
-    fn keep(&mut self, batch: &Batch) -> Result<(), SinkError> {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.push(&batch.rows, batch.unix_offset_ns)?;
+    fn keep(&mut self, batch: &Batch, end: &mut SinkEnd) {
+        let Some(keeper) = &mut self.keeper else { return };
+        if end.store_error.is_some() {
+            keeper.refuse(&batch.rows);
+        } else if let Err(error) = keeper.push(&batch.rows, batch.unix_offset_ns) {
+            self.board.fail(&mut end.store_error, error);
+        }
+    }
+
+    fn print(&mut self, batch: &Batch, end: &mut SinkEnd) {
+        if end.output_error.is_some() {
+            return;
         }
         let name = |addr: &Addr| self.targets.name(addr);
-        self.printer.rows(&batch.rows, batch.unix_offset_ns, name).map_err(SinkError::Output)
-    }
-
-    fn refuse(&mut self, batch: &Batch) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.refuse(&batch.rows);
+        if let Err(error) = self.printer.rows(&batch.rows, batch.unix_offset_ns, name) {
+            self.board.fail(&mut end.output_error, error);
         }
     }
 
-    fn tick(&mut self) -> Result<(), SinkError> {
-        self.printer.flush().map_err(SinkError::Output)?;
-        if let Some(keeper) = &mut self.keeper {
-            keeper.tick(Instant::now())?;
+    fn tick(&mut self, end: &mut SinkEnd) {
+        if end.output_error.is_none()
+            && let Err(error) = self.printer.flush()
+        {
+            self.board.fail(&mut end.output_error, error);
         }
-        Ok(())
-    }
-
-    fn fail(&self, end: &mut SinkEnd, error: SinkError) {
-        if end.error.is_none() {
-            end.error = Some(error);
+        if end.store_error.is_none()
+            && let Some(keeper) = &mut self.keeper
+            && let Err(error) = keeper.tick(Instant::now())
+        {
+            self.board.fail(&mut end.store_error, error);
         }
-        self.board.failed.store(true, Ordering::Release);
     }
 
     fn close(mut self, mut end: SinkEnd) -> SinkEnd {
@@ -170,9 +165,9 @@ impl<W: Write> Sink<W> {
             store.queued = store.produced - end.taken;
             end.store = Some(store);
             if let Err(error) = result
-                && end.error.is_none()
+                && end.store_error.is_none()
             {
-                end.error = Some(error.into());
+                end.store_error = Some(error);
             }
         }
         end

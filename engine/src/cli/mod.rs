@@ -9,6 +9,7 @@ mod values;
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 
 pub use args::{Backend, Cli, OutputFormat, ReportFormat, SortKey, SummaryFormat};
@@ -35,7 +36,8 @@ where
     T: Into<OsString> + Clone,
 {
     let mut command = Cli::command();
-    let cli = Cli::from_arg_matches(&command.try_get_matches_from_mut(args)?)?;
+    let matches = command.try_get_matches_from_mut(args).map_err(|error| tell_where_from(error, &mut command))?;
+    let cli = Cli::from_arg_matches(&matches)?;
     let (name, request) = match cli.command {
         args::Command::Ping(args) => ("ping", options::ping(*args).map(|ping| Request::Ping(Box::new(ping)))),
         args::Command::Report(args) => ("report", options::report(args).map(Request::Report)),
@@ -44,6 +46,27 @@ where
         let command = command.find_subcommand_mut(name).expect("the command that was just parsed");
         command.error(clap::error::ErrorKind::ArgumentConflict, error)
     })
+}
+
+/// `clap` names the flag whose value is wrong, also where nobody gave that flag: then the value is the
+/// environment's, and the message says so.
+fn tell_where_from(mut error: clap::Error, command: &mut clap::Command) -> clap::Error {
+    let (Some(ContextValue::String(flag)), Some(ContextValue::String(value))) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
+    else {
+        return error;
+    };
+    // Until then only the command that was used is whole, and others' flags have no text to compare with.
+    command.build();
+    let mut flags = command.get_subcommands().flat_map(clap::Command::get_arguments);
+    let variable = flags.find(|known| known.to_string() == *flag).and_then(clap::Arg::get_env);
+    if let Some(variable) = variable
+        && std::env::var_os(variable).is_some_and(|set| set == value.as_str())
+    {
+        let tip = format!("{} is set to that in the environment: correct it, or unset it", variable.display());
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! An outcome as a line of CSV (RFC 4180, with bare line feeds), empty fields for what does not apply.
 
 use megaping_probe::{Marks, Verdict};
+use megaping_wire::names::message_name;
 
 use super::digits::{addr, number, thousandths};
-use super::icmp::error_name;
 use super::{Row, verdict_name};
 
 /// The first line.
@@ -45,7 +45,7 @@ pub(super) fn line(out: &mut Vec<u8>, row: &Row) {
         Verdict::Answered | Verdict::Lost => out.extend_from_slice(b",,,,"),
         Verdict::Error { icmp_type, code } => {
             out.push(b',');
-            out.extend_from_slice(error_name(outcome.destination.is_v4(), icmp_type, code).as_bytes());
+            out.extend_from_slice(message_name(outcome.destination.is_v4(), icmp_type, code).as_bytes());
             out.push(b',');
             number(out, icmp_type.into());
             out.push(b',');

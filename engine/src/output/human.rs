@@ -1,9 +1,9 @@
 //! An outcome as a line for people, and numbers as people read them.
 
 use megaping_probe::{Marks, Verdict};
+use megaping_wire::names::message_name;
 
 use super::digits::{addr, number, thousandths};
-use super::icmp::error_name;
 use super::{AnswerParts, Row};
 
 /// `2026-01-02T03:04:05.123456Z 10.0.0.1: seq=0 answered rtt=0.123 ms ttl=64 (±2.1 us kernel)`
@@ -31,7 +31,7 @@ pub(super) fn line(out: &mut Vec<u8>, row: &Row) {
         }
         Verdict::Error { icmp_type, code } => {
             out.extend_from_slice(b" error ");
-            out.extend_from_slice(error_name(outcome.destination.is_v4(), icmp_type, code).as_bytes());
+            out.extend_from_slice(message_name(outcome.destination.is_v4(), icmp_type, code).as_bytes());
             out.extend_from_slice(b" (type ");
             number(out, icmp_type.into());
             out.extend_from_slice(b" code ");

@@ -5,9 +5,9 @@
 //! `error`, `icmp_type`, `icmp_code`; for unsent probes `reason`; and `self_inflicted` where it is true.
 
 use megaping_probe::{Marks, Verdict};
+use megaping_wire::names::message_name;
 
 use super::digits::{addr, number, thousandths};
-use super::icmp::error_name;
 use super::{Row, verdict_name};
 
 pub(super) fn line(out: &mut Vec<u8>, row: &Row) {
@@ -58,7 +58,7 @@ fn detail(out: &mut Vec<u8>, row: &Row) {
         Verdict::Answered | Verdict::Lost => {}
         Verdict::Error { icmp_type, code } => {
             out.extend_from_slice(b",\"error\":\"");
-            let name = error_name(row.outcome.destination.is_v4(), icmp_type, code);
+            let name = message_name(row.outcome.destination.is_v4(), icmp_type, code);
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b"\",\"icmp_type\":");
             number(out, icmp_type.into());

@@ -7,7 +7,6 @@
 mod csv;
 mod digits;
 mod human;
-mod icmp;
 mod json;
 pub mod report;
 mod time;
@@ -19,7 +18,6 @@ use megaping_wire::Addr;
 
 pub use crate::cli::OutputFormat;
 pub use human::{count as human_count, span_ns as human_span_ns};
-pub use icmp::error_name;
 
 use time::Clock;
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use megaping_probe::{Ledger, Nanos, RingCounters};
 use megaping_ring::{Clock, Monotonic, process_cpu_ns};
+use megaping_wire::names::message_name;
 
 use super::{RunError, RunPlan, watch};
 use crate::cli::SummaryFormat;
-use crate::output::error_name;
+use crate::say::say;
 use crate::shard::Board;
 use crate::sink::SinkEnd;
 use crate::summary::{self, LatenessUs, RttUs, Summary};
@@ -27,12 +28,12 @@ impl Finish {
     /// Prints the summary, and the error where there is one, on standard error.
     pub fn print(&self, format: SummaryFormat) {
         match format {
-            SummaryFormat::Text => eprint!("{}", self.summary),
-            SummaryFormat::Json => eprintln!("{}", self.summary.to_json()),
+            SummaryFormat::Text => say(self.summary.to_string().trim_end()),
+            SummaryFormat::Json => say(self.summary.to_json()),
             SummaryFormat::None => {}
         }
         if let Some(error) = &self.error {
-            eprintln!("megaping: {error}");
+            say(format_args!("megaping: {error}"));
         }
     }
 
@@ -91,7 +92,7 @@ pub fn summary(
 fn error_kinds(end: &SinkEnd) -> BTreeMap<&'static str, u64> {
     let mut kinds = BTreeMap::new();
     for (&(is_v4, icmp_type, code), count) in &end.errors {
-        *kinds.entry(error_name(is_v4, icmp_type, code)).or_default() += count;
+        *kinds.entry(message_name(is_v4, icmp_type, code)).or_default() += count;
     }
     kinds
 }

@@ -13,7 +13,7 @@ mod walk;
 mod watch;
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 
@@ -22,12 +22,12 @@ use megaping_ring::{Clock, Monotonic, OpenError};
 use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
 
-use crate::cli::{Backend, PingOptions, UsageError};
+use crate::cli::{Backend, OutputFormat, PingOptions, UsageError};
 use crate::instance::Instance;
 use crate::keeper::Keeper;
 use crate::output::Printer;
 use crate::shard::{Board, Shard, Wall};
-use crate::sink::{Sink, SinkBoard, SinkEnd, SinkError};
+use crate::sink::{Sink, SinkBoard, SinkEnd};
 use crate::summary::LawBroken;
 use crate::targets::{self, TargetError, TargetSet};
 
@@ -54,7 +54,9 @@ pub enum RunError {
         "rate and timeout together put {in_flight} probes in flight, and at most {most} fit: lower --rate or --timeout"
     )]
     TooManyInFlight { in_flight: u64, most: u64 },
-    #[error("64 instances of megaping run on this network stack already: stop one, or use a network namespace")]
+    #[error(
+        "64 instances of megaping run on this network stack already: stop one, or use a network namespace"
+    )]
     NoInstance(#[source] io::Error),
     #[error("/dev/urandom cannot be read, so no secret can be made: mount /dev")]
     NoSecret(#[source] io::Error),
@@ -78,10 +80,11 @@ pub fn ping(options: &PingOptions) -> Result<Finish, RunError> {
     let targets = Arc::new(targets::load(&options.targets)?);
     options.check_targets(&targets)?;
     let plan = RunPlan::new(options, targets.len())?;
-    let keeper = options.store.as_deref().map(Keeper::open).transpose()?;
 
     let mut secret = [0; 32];
-    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut secret)).map_err(RunError::NoSecret)?;
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut secret))
+        .map_err(RunError::NoSecret)?;
     let (key, seed) = split_secret(secret);
     let instance = Instance::acquire(seed as u16).map_err(RunError::NoInstance)?;
     let identities: Vec<Identity> =
@@ -93,11 +96,11 @@ pub fn ping(options: &PingOptions) -> Result<Finish, RunError> {
     match options.backend {
         Backend::Auto | Backend::Raw => {
             let rings = rings::raw(options, &run.targets, &run.identities, &craft)?;
-            run.go("raw", rings, keeper)
+            run.go("raw", rings)
         }
         Backend::Memory => {
             let rings = rings::memory(options, plan.shards, &craft);
-            run.go("memory", rings, keeper)
+            run.go("memory", rings)
         }
     }
 }
@@ -116,8 +119,9 @@ impl Run<'_> {
         self,
         backend: &'static str,
         rings: Vec<R>,
-        keeper: Option<Keeper>,
     ) -> Result<Finish, RunError> {
+        // After the rings: a run that may not send leaves no directory behind.
+        let keeper = self.options.store.as_deref().map(Keeper::open).transpose()?;
         let stop = watch::Signals::catch().map_err(RunError::Signals)?;
         let boards: Vec<Arc<Board>> = rings.iter().map(|_| Arc::default()).collect();
         let (shards, lanes) = self.shards(rings, &boards);
@@ -155,6 +159,8 @@ impl Run<'_> {
                 signals: &stop,
                 threads: &threads,
                 start,
+                // Outcomes on the same terminal would be drawn into the line, and they are progress enough.
+                draws: self.options.output == OutputFormat::None || !io::stdout().is_terminal(),
             });
             let downs = join(threads);
             sink_board.finish(&store);
@@ -164,11 +170,7 @@ impl Run<'_> {
         self.finish(backend, &boards, start, downs, end, stop.interrupted())
     }
 
-    fn shards<R: Ring>(
-        &self,
-        rings: Vec<R>,
-        boards: &[Arc<Board>],
-    ) -> (Vec<Shard<R, Walk>>, Vec<Arc<Lane>>) {
+    fn shards<R: Ring>(&self, rings: Vec<R>, boards: &[Arc<Board>]) -> (Vec<Shard<R, Walk>>, Vec<Arc<Lane>>) {
         let walk = Walk::new(Arc::clone(&self.targets), self.order_seed);
         let parts = rings.into_iter().zip(boards).zip(&self.identities).enumerate();
         parts
@@ -203,18 +205,14 @@ impl Run<'_> {
     ) -> Result<Finish, RunError> {
         let summary = finish::summary(&self.plan, backend, boards, start, &end, interrupted);
         summary.check_law()?;
-        let ring = downs.into_iter().next().map(|down| RunError::Ring {
-            operation: down.operation,
-            source: down.source,
-        });
-        let sink = match end.error {
-            // Whoever reads our lines has seen enough: the end of the run, and no failure of it.
-            Some(SinkError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => None,
-            Some(SinkError::Output(error)) => Some(RunError::Output(error)),
-            Some(SinkError::Store(error)) => Some(RunError::Store(error)),
-            None => None,
-        };
-        Ok(Finish { summary, error: ring.or(sink) })
+        let ring = downs
+            .into_iter()
+            .next()
+            .map(|down| RunError::Ring { operation: down.operation, source: down.source });
+        let store = end.store_error.map(RunError::Store);
+        // Whoever reads our lines may have seen enough: the end of the run, and no failure of it.
+        let output = end.output_error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        Ok(Finish { summary, error: ring.or(store).or(output.map(RunError::Output)) })
     }
 }
 

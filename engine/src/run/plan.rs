@@ -64,7 +64,10 @@ impl RunPlan {
         let all = options.count.map_or(f64::INFINITY, |count| targets as f64 * f64::from(count));
         let in_flight = (scheduled_pps * timeout_s * 1.03).max((pace_pps * timeout_s).min(65_536.0)).min(all);
         if in_flight > IN_FLIGHT_MAX {
-            return Err(RunError::TooManyInFlight { in_flight: in_flight as u64, most: IN_FLIGHT_MAX as u64 });
+            return Err(RunError::TooManyInFlight {
+                in_flight: in_flight as u64,
+                most: IN_FLIGHT_MAX as u64,
+            });
         }
         let shards = u64::from(options.shards).min(targets) as u16;
         let (count, duration_ns) = (options.count, options.duration_ns);

@@ -56,6 +56,8 @@ pub struct Scene<'a, 't> {
     pub signals: &'a Signals,
     pub threads: &'a [ScopedJoinHandle<'t, Result<(), Down>>],
     pub start: Nanos,
+    /// Whether a progress line is welcome, if standard error is a terminal.
+    pub draws: bool,
 }
 
 /// Asks every shard to stop.
@@ -77,7 +79,7 @@ pub fn total(boards: &[Arc<Board>]) -> Ledger {
 
 /// Returns when every shard has ended.
 pub fn until_done(scene: &Scene<'_, '_>) {
-    let mut line = ProgressLine::on_stderr();
+    let mut line = scene.draws.then(ProgressLine::on_stderr).flatten();
     let mut rate = Rate { at: Instant::now(), sent: 0, pps: 0 };
     while !scene.threads.iter().all(ScopedJoinHandle::is_finished) {
         // One shard that ends before its time takes the others with it: a run is whole or it is over.

@@ -22,7 +22,7 @@ pub struct Summary {
     pub answered: u64,
     /// Probes that an ICMP error answered.
     pub errors: u64,
-    /// The same by [`crate::output::error_name`]; other than zero alone.
+    /// The same by [`megaping_wire::names::message_name`]; other than zero alone.
     pub error_kinds: BTreeMap<&'static str, u64>,
     /// Probes that nothing answered in time.
     pub lost: u64,

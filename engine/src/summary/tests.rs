@@ -111,7 +111,7 @@ scheduled  2,000,000
 sent       1,999,985  190,475/s, answered 180,952/s
 beside     duplicates 0, late 0, invalid 5, foreign 0
 rtt        min 0.001 / mean 0.501 / p50 0.500 / p90 0.900 / p99 0.990 / p99.9 0.999 / max 1.000 ms
-lateness   p50 500.2 / p99 990.2 / max 1000.4 us
+lateness   p50 0.500 / p99 0.990 / max 1.000 ms
 cpu        4.20 s, 40 % of a core, 2,100 ns a probe
 ring       arrivals dropped 1, malformed 0; way out full 2,000 times
 store      2,000,000 outcomes: archived 2,000,000, spooled 0, queued 0, rejected 0

@@ -89,7 +89,8 @@ impl Summary {
         }
         let LatenessUs { p50, p99, max } = self.lateness_us;
         if let (Some(p50), Some(p99), Some(max)) = (p50, p99, max) {
-            writeln!(f, "lateness   p50 {p50:.1} / p99 {p99:.1} / max {max:.1} us")?;
+            let [p50, p99, max] = [p50, p99, max].map(|us| us / 1e3);
+            writeln!(f, "lateness   p50 {p50:.3} / p99 {p99:.3} / max {max:.3} ms")?;
         }
         Ok(())
     }

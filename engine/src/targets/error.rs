@@ -137,7 +137,7 @@ pub enum TargetError {
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ItemError {
     /// A prefix beyond the address.
-    #[error("prefix length {len} is longer than {max}")]
+    #[error("prefix length {len} is longer than {max}: write a number from 0 to {max}")]
     PrefixTooLong {
         /// As written.
         len: u32,
@@ -162,7 +162,7 @@ pub enum ItemError {
     #[error("not an IPv4 address: write four numbers from 0 to 255, no leading zeros, as in 192.0.2.1")]
     NotIpv4,
     /// Looks like IPv6.
-    #[error("not an IPv6 address: write it as in 2001:db8::1, without brackets or port")]
+    #[error("not an IPv6 address: write it as in 2001:db8::1, and any target without brackets, port or http://")]
     NotIpv6,
     /// The second half of a range.
     #[error("'{text}' is not the end of a range: write 10.0.0.1-10.0.0.99, 10.0.0.1-99 or fd00::1-fd00::ff")]

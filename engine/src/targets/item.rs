@@ -45,7 +45,7 @@ pub(super) fn parse(item: &str) -> Result<Item<'_>, ItemError> {
         return Ok(Item::Host(item));
     }
     let digits = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
-    Err(if item.bytes().all(digits) { ItemError::NotIpv4 } else { ItemError::Unknown })
+    Err(if !item.is_empty() && item.bytes().all(digits) { ItemError::NotIpv4 } else { ItemError::Unknown })
 }
 
 fn one(addr: Addr) -> Item<'static> {
@@ -153,8 +153,8 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         for (item, words) in [
-            ("10.0.0.0/33", "prefix length 33 is longer than 32"),
-            ("fd00::/129", "prefix length 129 is longer than 128"),
+            ("10.0.0.0/33", "prefix length 33 is longer than 32: write a number from 0 to 32"),
+            ("fd00::/129", "prefix length 129 is longer than 128: write a number from 0 to 128"),
             ("10.0.0.0/x", "'x' is not a prefix length"),
             ("10.0.0.0/", "'' is not a prefix length"),
             ("10.0.0.0/+8", "'+8' is not a prefix length"),

@@ -9,8 +9,8 @@ use megaping_wire::ipv6::Fragment;
 use megaping_wire::{Addr, Answer, Error, extension, icmpv4, icmpv6, ipv4, ipv6, protocol};
 
 use crate::link::Family;
-use crate::names::kind;
 use crate::{Class, Cut, Label, Quoted, Record, Sighting, UnixNs};
+use megaping_wire::names::message_name;
 
 /// Why a packet is not told to its end, in words.
 enum Fault {
@@ -188,7 +188,7 @@ fn header(s: &mut Sighting, message: &Message<&[u8]>, length: usize, is_right: b
     let is_v4 = s.src.is_some_and(|source| source.is_ipv4());
     s.message_type = Some(message.message_type());
     s.code = Some(message.code());
-    s.kind = Some(kind(is_v4, message.message_type(), message.code()));
+    s.kind = Some(message_name(is_v4, message.message_type(), message.code()));
     s.length = Some(length);
     if s.cut.is_none() && !is_right {
         s.bad_checksum.push("icmp");

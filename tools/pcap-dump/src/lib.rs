@@ -14,7 +14,6 @@ mod dissect;
 mod error;
 mod line;
 mod link;
-mod names;
 mod pcapng;
 mod sighting;
 mod summary;

@@ -11,8 +11,8 @@ use arrow::datatypes::{DataType, Field, Int8Type, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use megaping_probe::Verdict;
 use megaping_wire::Addr;
+use megaping_wire::names::message_name;
 
-use super::error_name;
 use crate::{Status, StoredRow};
 
 /// The schema that [`super`] documents.
@@ -78,7 +78,7 @@ fn is_answer(row: &StoredRow) -> bool {
 
 fn reason(row: &StoredRow) -> Option<&'static str> {
     match row.verdict {
-        Verdict::Error { icmp_type, code } => Some(error_name(row.destination.is_v4(), icmp_type, code)),
+        Verdict::Error { icmp_type, code } => Some(message_name(row.destination.is_v4(), icmp_type, code)),
         Verdict::Unsent(reason) => Some(reason.name()),
         Verdict::Answered | Verdict::Lost => None,
     }

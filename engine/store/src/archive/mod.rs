@@ -30,7 +30,6 @@
 //! metadata names the node (`megaping.node`).
 
 mod columns;
-mod reason;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -41,7 +40,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-pub use reason::error_name;
 pub use write::{Archived, archive};
 
 use crate::segment::BlockDecoder;

@@ -1,10 +1,18 @@
 //! The probing core of one shard: what to send next, and what became of it.
+//!
+//! Here: orders, and the passing of time. `matching` takes what the ring reports and what arrives; `ending`
+//! makes outcomes.
 
-use crate::border::{Arrival, Integrity, Kind, Order, Sent, Stamp};
+mod ending;
+mod matching;
+
+use ending::outcome;
+
+use crate::border::Order;
 use crate::identity::Identity;
 use crate::inflight::{Entry, InFlight, State};
 use crate::ledger::Ledger;
-use crate::outcome::{Marks, Outcome, StampSource, Unsent, Verdict};
+use crate::outcome::{Marks, Outcome, Unsent, Verdict};
 use crate::pace::Pace;
 use crate::schedule::{Schedule, Slot, Targets, Timing};
 use crate::time::Nanos;
@@ -136,115 +144,6 @@ impl<T: Targets> Core<T> {
         }
     }
 
-    /// Takes the ring's word on an order; an outcome where the probe did not leave.
-    #[inline]
-    pub fn on_sent(&mut self, sent: Sent) -> Option<Outcome> {
-        let entry = self.table.get(sent.key)?;
-        match sent.result {
-            Ok(stamp) => {
-                self.ledger.sent += 1;
-                self.ledger.last_sent = stamp.at;
-                // An answer that overtook this report has closed the entry already.
-                if entry.state == State::Ordered {
-                    entry.at = stamp.at;
-                    entry.error_ns = stamp.error_ns;
-                    entry.state = State::Flying;
-                }
-                None
-            }
-            Err(reason) if entry.state == State::Ordered => {
-                let reason = match reason {
-                    // The ring gives up only when told to: for the end of the run, or because it was full
-                    // for as long as a probe lives.
-                    Unsent::Stopped if !self.stopping => Unsent::RingFull,
-                    other => other,
-                };
-                entry.state = State::Unsent;
-                let outcome = outcome(entry, Verdict::Unsent(reason));
-                self.ledger.close(outcome.verdict);
-                Some(outcome)
-            }
-            Err(_) => None,
-        }
-    }
-
-    /// Matches what came; an outcome where it is the first valid answer of a probe under way.
-    #[inline]
-    pub fn on_arrival(&mut self, arrival: &Arrival<'_>) -> Option<Outcome> {
-        if arrival.integrity == Integrity::BadChecksum {
-            self.ledger.invalid += 1;
-            return None;
-        }
-        let Some(position) = self.locate(arrival) else {
-            self.file_unmatched(arrival);
-            return None;
-        };
-        // Present: `locate` has just looked at it.
-        let entry = self.table.get(position)?;
-        match entry.state {
-            State::Flying | State::Ordered => {}
-            State::Answered => {
-                self.ledger.duplicates += 1;
-                return None;
-            }
-            State::Lost => {
-                self.ledger.late += 1;
-                return None;
-            }
-            State::Unsent | State::Empty => {
-                self.ledger.invalid += 1;
-                return None;
-            }
-        }
-        if arrival.stamp.at.since(entry.at) > self.plan.timeout_ns {
-            // Its time was over before it came, and only the tick that says so is still to come.
-            self.ledger.late += 1;
-            return None;
-        }
-        let answered = answer(entry, arrival);
-        entry.state = State::Answered;
-        self.rtt_max_ns = self.rtt_max_ns.max(answered.rtt_ns);
-        self.ledger.other_responder +=
-            u64::from(arrival.kind == Kind::EchoReply && answered.marks.has(Marks::OTHER_RESPONDER));
-        self.ledger.close(answered.verdict);
-        Some(answered)
-    }
-
-    /// The position of the probe that an arrival proves to answer.
-    #[inline]
-    fn locate(&mut self, arrival: &Arrival<'_>) -> Option<u64> {
-        let Some(evidence) = &arrival.evidence else {
-            // A reply echoes our whole payload; only an error may quote less (RFC 792: eight bytes).
-            return match arrival.kind {
-                Kind::EchoReply => None,
-                Kind::Error { .. } => {
-                    self.table.find(arrival.identifier, arrival.sequence, &arrival.destination)
-                }
-            };
-        };
-        let entry = self.table.get(evidence.key)?;
-        let destination = entry.destination;
-        self.identity
-            .verify(&destination, arrival.identifier, arrival.sequence, evidence)
-            .then_some(evidence.key)
-    }
-
-    /// Files what answers no probe that the table remembers: late, forged, or somebody else's.
-    #[cold]
-    fn file_unmatched(&mut self, arrival: &Arrival<'_>) {
-        let Arrival { identifier, sequence, destination, evidence, .. } = arrival;
-        let forgotten = evidence
-            .as_ref()
-            .is_some_and(|proof| self.identity.verify(destination, *identifier, *sequence, proof));
-        if forgotten {
-            self.ledger.late += 1;
-        } else if self.table.find(*identifier, *sequence, destination).is_some() {
-            self.ledger.invalid += 1;
-        } else {
-            self.ledger.foreign += 1;
-        }
-    }
-
     /// Lets time pass: ends what nobody answered, and skips what is overdue. Makes at most `quota` outcomes,
     /// and skips no more than the `seats` allow.
     #[inline]
@@ -357,69 +256,5 @@ impl<T: Targets> Core<T> {
     }
 }
 
-fn outcome(entry: &Entry, verdict: Verdict) -> Outcome {
-    Outcome {
-        at: entry.at,
-        rtt_ns: 0,
-        target: entry.target,
-        destination: entry.destination,
-        responder: entry.destination,
-        seq: entry.seq,
-        error_ns: entry.error_ns,
-        size: entry.size,
-        flow: entry.flow,
-        verdict,
-        hop_limit: entry.hop_limit,
-        reply_hop_limit: 0,
-        stamp_source: StampSource::User,
-        marks: Marks::default(),
-    }
-}
-
-fn answer(entry: &Entry, arrival: &Arrival<'_>) -> Outcome {
-    let Stamp { at, error_ns, source } = arrival.stamp;
-    let left = departure(entry, at);
-    let verdict = match arrival.kind {
-        Kind::EchoReply => Verdict::Answered,
-        Kind::Error { icmp_type, code } => Verdict::Error { icmp_type, code },
-    };
-    let marks =
-        if arrival.responder == entry.destination { Marks::default() } else { Marks::OTHER_RESPONDER };
-    Outcome {
-        at: left.at,
-        rtt_ns: at.since(left.at),
-        responder: arrival.responder,
-        error_ns: coarse(left.error_ns.saturating_add(error_ns)),
-        reply_hop_limit: arrival.hop_limit,
-        stamp_source: source,
-        marks,
-        ..outcome(entry, verdict)
-    }
-}
-
-/// A bound rounded up to three significant bits: as honest, at most a quarter wider, and a column of them
-/// compresses well.
-#[inline]
-const fn coarse(error_ns: u32) -> u32 {
-    let extra = (32 - error_ns.leading_zeros()).saturating_sub(3);
-    match error_ns.checked_add((1 << extra) - 1) {
-        Some(sum) => sum >> extra << extra,
-        None => u32::MAX,
-    }
-}
-
-/// When an answered probe left. No answer comes before its probe has left: one that seems to narrows the
-/// departure down to the time before it, and the middle of that is the best guess.
-#[inline]
-fn departure(entry: &Entry, answered: Nanos) -> Stamp {
-    if answered > entry.at {
-        return Stamp { at: entry.at, error_ns: entry.error_ns, source: StampSource::User };
-    }
-    let earliest = entry.at - u64::from(entry.error_ns);
-    let half = answered.since(earliest) / 2;
-    Stamp { at: earliest + half, error_ns: half as u32, source: StampSource::User }
-}
-
 #[cfg(test)]
-#[path = "core_tests.rs"]
 mod tests;

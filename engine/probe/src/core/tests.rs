@@ -1,5 +1,7 @@
+use super::ending::coarse;
 use super::*;
-use crate::border::{Evidence, Quoted};
+use crate::border::{Arrival, Evidence, Integrity, Kind, Quoted, Sent, Stamp};
+use crate::outcome::StampSource;
 
 const TIMEOUT_NS: u64 = 1_000_000_000;
 const SEATS: usize = 1 << 20;
@@ -17,8 +19,7 @@ impl Targets for Line {
 }
 
 fn core_for(targets: u64, rounds: u32, late_max_ns: Option<u64>) -> Core<Line> {
-    let timing =
-        Timing { round_ns: 1_000_000_000, rounds: Some(rounds), length_ns: None, late_max_ns };
+    let timing = Timing { round_ns: 1_000_000_000, rounds: Some(rounds), length_ns: None, late_max_ns };
     let plan = Plan {
         timing,
         shard: 0,
