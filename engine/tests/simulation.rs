@@ -22,14 +22,16 @@ impl Targets for Mixed {
     fn len(&self) -> u64 {
         self.0
     }
-    fn at(&self, turn: u64) -> (u64, Addr) {
+    fn index(&self, turn: u64) -> u64 {
+        turn
+    }
+    fn address(&self, turn: u64) -> Addr {
         let low = turn as u32;
-        let addr = if turn.is_multiple_of(2) {
+        if turn.is_multiple_of(2) {
             Addr::v4((0x0a00_0000 | low).to_be_bytes())
         } else {
             Addr::from_bits(0xfd00 << 112 | u128::from(low))
-        };
-        (turn, addr)
+        }
     }
 }
 

@@ -95,7 +95,8 @@ fn one_round(walk: &Walk) -> Vec<Outcome> {
     let step_ns = SECOND / walk.len();
     let mut rows: Vec<(u64, Outcome)> = (0..walk.len())
         .map(|turn| {
-            let (target, destination) = walk.at(turn);
+            let target = walk.index(turn);
+            let destination = walk.address(target);
             let mut row = Outcome {
                 at: Nanos(SECOND + turn * step_ns + random.bits() % 200),
                 rtt_ns: 0,

@@ -11,8 +11,6 @@
 //! tracker sees one flow per target and not one per probe. Its upper nine bits name instance and shard:
 //! filters and steering compare those bits and need no table.
 
-use std::hash::Hasher;
-
 use megaping_wire::Addr;
 use siphasher::sip::SipHasher13;
 
@@ -64,13 +62,17 @@ impl Identity {
     #[inline]
     #[must_use]
     pub fn mac(&self, destination: &Addr, identifier: u16, sequence: u16, key: u64, ordered_ns: u64) -> u64 {
+        // No key comes twice in a run, and a key belongs to one destination: what is folded together here cannot
+        // be played off against each other.
         let bits = destination.to_bits();
-        let mut sip = self.sip;
-        sip.write_u64((bits >> 64) as u64);
-        sip.write_u64(bits as u64);
-        sip.write_u64(u64::from(sequence) << 48 | key & ((1 << KEY_BITS) - 1));
-        sip.write_u64(ordered_ns ^ u64::from(identifier) << 48);
-        sip.finish()
+        let address = ((bits >> 64) as u64).rotate_left(32) ^ bits as u64;
+        let identity = u64::from(sequence) << KEY_BITS | key & ((1 << KEY_BITS) - 1);
+        let time = ordered_ns ^ u64::from(identifier) << 48;
+        let mut message = [0; 24];
+        message[..8].copy_from_slice(&address.to_le_bytes());
+        message[8..16].copy_from_slice(&identity.to_le_bytes());
+        message[16..].copy_from_slice(&time.to_le_bytes());
+        self.sip.hash(&message)
     }
 
     /// Whether a payload header is one that this run wrote for a probe to `destination`.

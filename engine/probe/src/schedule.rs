@@ -16,8 +16,10 @@ pub trait Targets {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// The target whose turn it is: its index in the run's target set, and its address.
-    fn at(&self, turn: u64) -> (u64, Addr);
+    /// Which target's turn it is, as an index into the run's target set.
+    fn index(&self, turn: u64) -> u64;
+    /// The address of the target with this index.
+    fn address(&self, index: u64) -> Addr;
 }
 
 /// What a schedule is made of.
@@ -63,7 +65,8 @@ pub struct Schedule {
     turn: u64,
     round: u32,
     breathed: Option<Nanos>,
-    stall: (Nanos, Nanos),
+    // What was due after the first and before the second is not worth sending any more.
+    skip: (Nanos, Nanos),
 }
 
 impl Schedule {
@@ -87,7 +90,7 @@ impl Schedule {
             turn: 0,
             round: 0,
             breathed: None,
-            stall: (Nanos(0), Nanos(0)),
+            skip: (Nanos(0), Nanos(0)),
         }
     }
 
@@ -97,15 +100,23 @@ impl Schedule {
         self.round_start = start;
     }
 
-    /// Tells the schedule the time, once a breath: a gap in which the shard did not run is a stall.
+    /// Tells the schedule the time, once a breath. A gap in which the shard did not run is a stall, and what
+    /// came due in it is overdue; so is, where lateness has a limit, what is later than that. Then a quarter of
+    /// the limit is kept, lest the next probe be at the limit again.
     #[inline]
     pub fn breathe(&mut self, now: Nanos) {
         if let Some(before) = self.breathed
             && now.since(before) > STALL_NS
         {
-            self.stall = (before, now);
+            self.skip = (before, now);
         }
         self.breathed = Some(now);
+        if let Some(late_max_ns) = self.timing.late_max_ns
+            && let Some(due) = self.due()
+            && now.since(due) > late_max_ns
+        {
+            self.skip = (due - 1, now - late_max_ns / 4);
+        }
     }
 
     /// When the next probe is due; `None` when the schedule is at its end.
@@ -125,9 +136,8 @@ impl Schedule {
     /// Whether a probe that was due at `due` is not worth sending any more.
     #[inline]
     #[must_use]
-    pub fn is_overdue(&self, due: Nanos, now: Nanos) -> bool {
-        (self.stall.0 < due && due < self.stall.1)
-            || self.timing.late_max_ns.is_some_and(|late_max| now.since(due) > late_max)
+    pub fn is_overdue(&self, due: Nanos) -> bool {
+        self.skip.0 < due && due < self.skip.1
     }
 
     /// Takes the next probe off the schedule.
@@ -190,19 +200,22 @@ mod tests {
         let mut schedule = Schedule::new(timing(1_000_000_000, 60), 1, 0, 1);
         schedule.breathe(Nanos(1_000_000_000));
         schedule.breathe(Nanos(1_100_000_000));
-        assert!(!schedule.is_overdue(Nanos(1_050_000_000), Nanos(1_100_000_000)));
+        assert!(!schedule.is_overdue(Nanos(1_050_000_000)));
         schedule.breathe(Nanos(5_000_000_000));
-        let now = Nanos(5_000_000_000);
-        assert!(schedule.is_overdue(Nanos(2_000_000_000), now));
-        assert!(!schedule.is_overdue(Nanos(1_000_000_000), now), "due before the stall");
-        assert!(!schedule.is_overdue(Nanos(5_000_000_000), now));
+        assert!(schedule.is_overdue(Nanos(2_000_000_000)));
+        assert!(!schedule.is_overdue(Nanos(1_000_000_000)), "due before the stall");
+        assert!(!schedule.is_overdue(Nanos(5_000_000_000)));
     }
 
     #[test]
-    fn a_periodic_schedule_skips_what_is_too_late() {
-        let schedule = Schedule::new(Timing { late_max_ns: Some(50), ..timing(1000, 5) }, 10, 0, 1);
-        assert!(!schedule.is_overdue(Nanos(100), Nanos(150)));
-        assert!(schedule.is_overdue(Nanos(100), Nanos(151)));
+    fn a_periodic_schedule_skips_what_is_too_late_and_some_more() {
+        let timing = Timing { late_max_ns: Some(400), ..timing(1000, 5) };
+        let mut schedule = Schedule::new(timing, 10, 0, 1);
+        schedule.breathe(Nanos(400));
+        assert!(!schedule.is_overdue(Nanos(0)));
+        schedule.breathe(Nanos(401));
+        let skipped = (0..50).map(|tenth| tenth * 10).filter(|&due| schedule.is_overdue(Nanos(due))).count();
+        assert_eq!(skipped, 30, "what was due before 301 is given up");
     }
 
     proptest! {

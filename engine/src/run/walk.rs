@@ -30,8 +30,12 @@ impl Targets for Walk {
     }
 
     #[inline]
-    fn at(&self, turn: u64) -> (u64, Addr) {
-        let index = self.order.at(turn);
-        (index, self.set.get(index))
+    fn index(&self, turn: u64) -> u64 {
+        self.order.at(turn)
+    }
+
+    #[inline]
+    fn address(&self, index: u64) -> Addr {
+        self.set.get(index)
     }
 }

@@ -33,7 +33,7 @@ pub enum StoreError {
         source: Damage,
     },
     /// A Parquet file cannot be written or read.
-    #[error("cannot {operation} {}: {source}; move it away if it is damaged", .path.display())]
+    #[error("cannot {operation} {}: {source}{}", .path.display(), parquet_advice(.source))]
     Parquet {
         /// What was tried.
         operation: &'static str,
@@ -65,6 +65,14 @@ impl StoreError {
         path: &'a Path,
     ) -> impl Fn(E) -> StoreError + 'a {
         move |source| StoreError::Parquet { operation, path: path.to_owned(), source: source.into() }
+    }
+}
+
+/// The library wraps what the operating system refused; all else is wrong with the file.
+fn parquet_advice(error: &parquet::errors::ParquetError) -> &'static str {
+    match error {
+        parquet::errors::ParquetError::External(cause) => cause.downcast_ref().map_or("", advice),
+        _ => "; move it away if it is damaged",
     }
 }
 

@@ -3,9 +3,11 @@
 //! Here: orders, and the passing of time. `matching` takes what the ring reports and what arrives; `ending`
 //! makes outcomes.
 
+mod ahead;
 mod ending;
 mod matching;
 
+use ahead::Ahead;
 use ending::outcome;
 
 use crate::border::Order;
@@ -50,6 +52,7 @@ pub struct Plan {
 pub struct Core<T> {
     plan: Plan,
     targets: T,
+    ahead: Ahead,
     identity: Identity,
     schedule: Schedule,
     pace: Pace,
@@ -77,6 +80,7 @@ impl<T: Targets> Core<T> {
             stopping: false,
             rtt_max_ns: 0,
             dropped_at: Nanos(0),
+            ahead: Ahead::new(u64::from(plan.shard), u64::from(plan.shards)),
             plan,
             targets,
             identity,
@@ -93,7 +97,7 @@ impl<T: Targets> Core<T> {
     #[inline]
     pub fn next_order(&mut self, now: Nanos, seats: usize) -> Option<Order> {
         let due = self.schedule.due()?;
-        if due > now || self.schedule.is_overdue(due, now) {
+        if due > now || self.schedule.is_overdue(due) {
             return None;
         }
         if self.ledger.in_flight as usize >= seats {
@@ -111,7 +115,7 @@ impl<T: Targets> Core<T> {
 
     #[inline]
     fn order(&mut self, slot: Slot, now: Nanos) -> Order {
-        let (target, destination) = self.targets.at(slot.turn);
+        let (target, destination) = self.ahead.target(&self.targets, slot.turn);
         let identifier = self.identity.identifier(&destination);
         let Plan { payload_len, flow, hop_limit, traffic_class, sources, .. } = self.plan;
         let key = self.table.push(Entry {
@@ -174,12 +178,12 @@ impl<T: Targets> Core<T> {
         let free = (seats as u64).saturating_sub(self.ledger.in_flight);
         for _ in 0..free.min(u64::from(quota)) {
             match self.schedule.due() {
-                Some(due) if due <= now && self.schedule.is_overdue(due, now) => {}
+                Some(due) if due <= now && self.schedule.is_overdue(due) => {}
                 _ => return,
             }
             let Some(slot) = self.schedule.take() else { return };
             let reason = if self.starved { Unsent::Backpressure } else { Unsent::Overdue };
-            let (target, destination) = self.targets.at(slot.turn);
+            let (target, destination) = self.ahead.target(&self.targets, slot.turn);
             let skipped = Entry {
                 destination,
                 at: slot.due,

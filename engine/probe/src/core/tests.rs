@@ -13,8 +13,11 @@ impl Targets for Line {
     fn len(&self) -> u64 {
         self.0
     }
-    fn at(&self, turn: u64) -> (u64, Addr) {
-        (turn, Addr::v4((0x0a00_0000 + turn as u32).to_be_bytes()))
+    fn index(&self, turn: u64) -> u64 {
+        turn
+    }
+    fn address(&self, index: u64) -> Addr {
+        Addr::v4((0x0a00_0000 + index as u32).to_be_bytes())
     }
 }
 

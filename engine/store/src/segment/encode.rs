@@ -37,6 +37,8 @@ struct Hot {
     error: Vec<u32>,
     status: Vec<u8>,
     reply: Vec<u8>,
+    seq: Vec<i64>,
+    stamp_source: Vec<u8>,
 }
 
 /// The columns of a block with IPv6 destinations in it.
@@ -109,7 +111,7 @@ impl BlockEncoder {
         rare.destinations(survey, &self.hot.v4, &mut self.v6);
         rare.responders(survey);
         rare.raw.put_array(&self.hot.target);
-        rare.steps(survey.seq, |r| u64::from(r.seq));
+        rare.raw.put_array(&self.hot.seq);
         rare.raw.put_array(&self.hot.rtt);
         rare.raw.put_array(&self.hot.error);
         rare.raw.put_array(&self.hot.status);
@@ -118,7 +120,7 @@ impl BlockEncoder {
         rare.raw.put_array(&self.hot.reply);
         rare.column(survey.size, |r| u64::from(r.size));
         rare.column(survey.flow, |r| u64::from(r.flow));
-        rare.column(survey.stamp_source, |r| r.stamp_source as u64);
+        rare.raw.put_array(&self.hot.stamp_source);
         rare.column(survey.marks, |r| u64::from(r.marks.0));
     }
 }
@@ -132,12 +134,10 @@ struct Survey {
     any_v6: bool,
     /// Bits in which a responder differs from its destination.
     responder: u128,
-    seq: u64,
     detail: u64,
     hop_limit: u64,
     size: u64,
     flow: u64,
-    stamp_source: u64,
     marks: u64,
 }
 
@@ -151,12 +151,10 @@ impl Survey {
             s.last_ns = s.last_ns.max(row.at.0);
             s.any_v6 |= !row.destination.is_v4();
             s.responder |= row.destination.to_bits() ^ row.responder.to_bits();
-            s.seq |= u64::from(row.seq ^ first.seq);
             s.detail |= u64::from(status::detail(row.verdict) ^ first_detail);
             s.hop_limit |= u64::from(row.hop_limit ^ first.hop_limit);
             s.size |= u64::from(row.size ^ first.size);
             s.flow |= u64::from(row.flow ^ first.flow);
-            s.stamp_source |= row.stamp_source as u64 ^ first.stamp_source as u64;
             s.marks |= u64::from(row.marks.0 ^ first.marks.0);
         }
         s
@@ -173,7 +171,9 @@ impl Hot {
         self.error.resize(n, 0);
         self.status.resize(n, 0);
         self.reply.resize(n, 0);
-        let (mut at, mut v4, mut target) = (base, 0u32, 0u64);
+        self.seq.resize(n, 0);
+        self.stamp_source.resize(n, 0);
+        let (mut at, mut v4, mut target, mut seq) = (base, 0u32, 0u64, 0u32);
         for (k, i) in order.enumerate() {
             let row = &rows[i];
             let now =
@@ -185,7 +185,9 @@ impl Hot {
             self.error[k] = row.error_ns;
             self.status[k] = status::number(row.verdict);
             self.reply[k] = row.reply_hop_limit;
-            (at, v4, target) = (row.at.0, now, row.target);
+            self.seq[k] = i64::from(row.seq) - i64::from(seq);
+            self.stamp_source[k] = row.stamp_source as u8;
+            (at, v4, target, seq) = (row.at.0, now, row.target, row.seq);
         }
     }
 }
@@ -207,23 +209,6 @@ impl<O: Iterator<Item = usize> + Clone> Rare<'_, O> {
         self.wide.clear();
         self.wide.extend(self.order.clone().map(|i| value(&self.rows[i])));
         self.raw.put_array(self.wide);
-    }
-
-    /// Differences to the row before.
-    fn steps(&mut self, varies: u64, value: impl Fn(&Outcome) -> u64) {
-        self.delta.clear();
-        if varies == 0 {
-            // One step to the value, and no more behind it.
-            self.delta.push(value(&self.rows[0]).cast_signed());
-            self.delta.resize(self.rows.len().min(2), 0);
-        } else {
-            let mut before = 0u64;
-            self.delta.extend(self.order.clone().map(|i| {
-                let now = value(&self.rows[i]);
-                now.wrapping_sub(std::mem::replace(&mut before, now)).cast_signed()
-            }));
-        }
-        self.raw.put_array(self.delta);
     }
 
     /// The destination: family, IPv4 and both halves of IPv6, each zero in the rows of the other family.
