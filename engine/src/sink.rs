@@ -85,7 +85,9 @@ impl<W: Write> Sink<W> {
     /// Runs until told to drain and everything is drained. When output or spool fail, the board says so and the
     /// other one goes on: what is in flight still ends up wherever it can.
     pub fn run(mut self) -> SinkEnd {
-        self.lanes.iter().for_each(|lane| lane.read_here());
+        for lane in &self.lanes {
+            lane.read_here();
+        }
         let mut end = SinkEnd {
             rtt_ns: histogram(),
             errors: ErrorKinds::new(),

@@ -26,8 +26,6 @@ impl Pace {
     #[must_use]
     pub fn new(rate_pps: f64) -> Pace {
         let gap_ns = 1e9 / rate_pps.max(1.0 / 3600.0);
-        // In range: the gap is at most an hour, 2^42 ns.
-        #[allow(clippy::cast_sign_loss)]
         let gap = ((gap_ns * f64::from(1u32 << 31) * 2.0) as u128).max(1);
         let burst = ((u128::from(BURST_NS) << FRACTION) / gap).clamp(BURST_MIN, BURST_MAX);
         Pace { gap, tolerance: gap * (burst - 1), next: 0 }

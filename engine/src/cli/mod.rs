@@ -36,7 +36,7 @@ where
     T: Into<OsString> + Clone,
 {
     let mut command = Cli::command();
-    let matches = command.try_get_matches_from_mut(args).map_err(|error| tell_where_from(error, &mut command))?;
+    let matches = command.try_get_matches_from_mut(args).map_err(|error| advise(error, &mut command))?;
     let cli = Cli::from_arg_matches(&matches)?;
     let (name, request) = match cli.command {
         args::Command::Ping(args) => ("ping", options::ping(*args).map(|ping| Request::Ping(Box::new(ping)))),
@@ -48,25 +48,38 @@ where
     })
 }
 
-/// `clap` names the flag whose value is wrong, also where nobody gave that flag: then the value is the
-/// environment's, and the message says so.
-fn tell_where_from(mut error: clap::Error, command: &mut clap::Command) -> clap::Error {
+/// Adds what `clap` cannot know. It names the flag whose value is wrong, also where nobody gave that flag: then
+/// the value is the environment's. And a target where a command should be wants a `ping` before it.
+fn advise(mut error: clap::Error, command: &mut clap::Command) -> clap::Error {
+    let tip = misplaced_target(&error).or_else(|| bad_environment(&error, command));
+    if let Some(tip) = tip {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
+fn misplaced_target(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) if word.contains(['.', ':']) => {
+            Some(format!("to ping a target, put the command first: 'megaping ping {word}'"))
+        }
+        _ => None,
+    }
+}
+
+fn bad_environment(error: &clap::Error, command: &mut clap::Command) -> Option<String> {
     let (Some(ContextValue::String(flag)), Some(ContextValue::String(value))) =
         (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
     else {
-        return error;
+        return None;
     };
     // Until then only the command that was used is whole, and others' flags have no text to compare with.
     command.build();
     let mut flags = command.get_subcommands().flat_map(clap::Command::get_arguments);
-    let variable = flags.find(|known| known.to_string() == *flag).and_then(clap::Arg::get_env);
-    if let Some(variable) = variable
-        && std::env::var_os(variable).is_some_and(|set| set == value.as_str())
-    {
-        let tip = format!("{} is set to that in the environment: correct it, or unset it", variable.display());
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-    }
-    error
+    let variable = flags.find(|known| known.to_string() == *flag)?.get_env()?;
+    let is_its_value = std::env::var_os(variable).is_some_and(|set| set == value.as_str());
+    is_its_value
+        .then(|| format!("{} is set to that in the environment: correct it, or unset it", variable.display()))
 }
 
 #[cfg(test)]

@@ -115,11 +115,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn go<R: Ring + Send>(
-        self,
-        backend: &'static str,
-        rings: Vec<R>,
-    ) -> Result<Finish, RunError> {
+    fn go<R: Ring + Send>(self, backend: &'static str, rings: Vec<R>) -> Result<Finish, RunError> {
         // After the rings: a run that may not send leaves no directory behind.
         let keeper = self.options.store.as_deref().map(Keeper::open).transpose()?;
         let stop = watch::Signals::catch().map_err(RunError::Signals)?;

@@ -62,7 +62,9 @@ pub struct Scene<'a, 't> {
 
 /// Asks every shard to stop.
 pub fn stop_all(boards: &[Arc<Board>]) {
-    boards.iter().for_each(|board| board.stop.store(true, Ordering::Relaxed));
+    for board in boards {
+        board.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The shards' ledgers, added up.

@@ -162,7 +162,9 @@ pub enum ItemError {
     #[error("not an IPv4 address: write four numbers from 0 to 255, no leading zeros, as in 192.0.2.1")]
     NotIpv4,
     /// Looks like IPv6.
-    #[error("not an IPv6 address: write it as in 2001:db8::1, and any target without brackets, port or http://")]
+    #[error(
+        "not an IPv6 address: write it as in 2001:db8::1, and any target without brackets, port or http://"
+    )]
     NotIpv6,
     /// The second half of a range.
     #[error("'{text}' is not the end of a range: write 10.0.0.1-10.0.0.99, 10.0.0.1-99 or fd00::1-fd00::ff")]

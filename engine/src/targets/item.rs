@@ -177,7 +177,7 @@ mod tests {
             ("host name", "more than one item"),
             ("exa$mple", "neither an address"),
             ("a..b", "neither an address"),
-            ("", "not an IPv4 address"),
+            ("", "neither an address"),
         ] {
             let message = parse(item).expect_err(item).to_string();
             assert!(message.contains(words), "{item}: {message}");

@@ -148,7 +148,10 @@ fn files_are_read_and_the_wrong_line_is_named() {
     assert_eq!(members(&set), ["10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.9", "fd00::1"]);
 
     let error = load(&TargetRequest { files: vec![path("bad")], ..request.clone() }).unwrap_err().to_string();
-    let expected = format!("{}:17: '10.0.0.0/33': prefix length 33 is longer than 32: write a number from 0 to 32", path("bad").display());
+    let expected = format!(
+        "{}:17: '10.0.0.0/33': prefix length 33 is longer than 32: write a number from 0 to 32",
+        path("bad").display()
+    );
     assert_eq!(error, expected);
     let twice = TargetRequest { files: vec!["-".into()], excludes: vec!["-".into()], ..request };
     assert!(matches!(load(&twice), Err(TargetError::StdinTwice)));

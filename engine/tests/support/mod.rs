@@ -31,7 +31,8 @@ impl Lab {
 
     fn script(&self, command: &str, flags: &[&str]) -> String {
         let mut script = Command::new(root().join("scripts/lab"));
-        let output = script.args([command, "--name", &self.name]).args(flags).output().expect("bash is there");
+        let output =
+            script.args([command, "--name", &self.name]).args(flags).output().expect("bash is there");
         assert!(
             output.status.success(),
             "scripts/lab {command} (which needs root and a built megaping-lab): {}",

@@ -136,7 +136,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The socket could not be made.
-    #[error("cannot open a raw {family} socket")]
+    #[error("cannot open a raw {family} socket: {source}")]
     Socket {
         /// Which family.
         family: Family,
@@ -144,7 +144,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The kernel did not take the filter.
-    #[error("cannot attach the BPF filter to the raw {family} socket")]
+    #[error("cannot attach the BPF filter to the raw {family} socket: {source}")]
     Filter {
         /// Which family.
         family: Family,
@@ -160,7 +160,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The interface exists and yet cannot be bound to.
-    #[error("cannot bind the raw {family} socket to interface {name:?}")]
+    #[error("cannot bind the raw {family} socket to interface {name:?}: {source}")]
     Interface {
         /// Which family.
         family: Family,
@@ -178,7 +178,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The source is here and yet cannot be bound to.
-    #[error("cannot send from {address}")]
+    #[error("cannot send from {address}: {source}")]
     Source {
         /// The address asked for.
         address: IpAddr,
@@ -186,7 +186,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// A socket option that the ring cannot do without.
-    #[error("cannot set {option} on the raw {family} socket")]
+    #[error("cannot set {option} on the raw {family} socket: {source}")]
     Option {
         /// Which family.
         family: Family,
