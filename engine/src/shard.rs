@@ -194,8 +194,8 @@ impl<R: Ring, T: Targets> Shard<R, T> {
 
     /// Whether everyone in flight has a seat still when the rest of the current batch is given up.
     fn can_spare_the_rest(&self) -> bool {
-        let rest = BATCH_ROWS - self.desk.waiting();
-        self.desk.seats() - rest >= self.core.ledger().in_flight as usize
+        let rest = BATCH_ROWS.saturating_sub(self.desk.waiting());
+        self.desk.seats().saturating_sub(rest) >= self.core.ledger().in_flight as usize
     }
 
     #[cold]

@@ -30,6 +30,7 @@ mod filter;
 mod outbox;
 mod recv;
 mod send;
+mod snmp;
 mod socket;
 mod stamps;
 
@@ -61,8 +62,8 @@ struct Lane {
 ///
 /// [`Counters::rx_dropped`] is the kernel's own count (`sk_drops`), and an upper bound of the answers that we
 /// lost ourselves: while a socket's buffer is full the kernel counts every ICMP message before it looks at our
-/// filter (`raw_v4_input`), and it counts IPv6 messages with a wrong checksum as drops, too (`rawv6_rcv`). Zero
-/// means that no answer was lost here.
+/// filter (`raw_v4_input`). Zero means that no answer was lost here. What it counts as drops though its checksum
+/// was wrong (`rawv6_rcv`) is taken off again.
 pub struct RawRing {
     /// IPv4, IPv6.
     lanes: [Option<Lane>; 2],
@@ -73,6 +74,8 @@ pub struct RawRing {
     /// Whose turn it is to be received first.
     turn: usize,
     counters: Counters,
+    /// ICMPv6 messages with a wrong checksum before this ring was.
+    harmed_before: u64,
 }
 
 impl RawRing {
@@ -102,6 +105,7 @@ impl RawRing {
             mtu,
             turn: 0,
             counters: Counters::default(),
+            harmed_before: snmp::checksum_errors_v6().unwrap_or(0),
         })
     }
 
@@ -248,11 +252,14 @@ impl PacketRing for RawRing {
     /// Asks the kernel for drops that no arrival has told of yet: one system call a family, so not for every
     /// breath.
     fn counters(&self) -> Counters {
-        let untold =
-            self.lanes.iter().flatten().filter_map(|lane| {
-                socket::drops(&lane.socket).map(|drops| lane.receiver.untold_drops(drops))
-            });
-        Counters { rx_dropped: self.counters.rx_dropped + untold.sum::<u64>(), ..self.counters }
+        let [v4, v6] = self
+            .lanes
+            .each_ref()
+            .map(|lane| lane.as_ref().map_or(0, |lane| lane.receiver.dropped(socket::drops(&lane.socket))));
+        // Read after the drops: what was harmed on the way is counted there a moment later than here.
+        let harmed = if v6 > 0 { snmp::checksum_errors_v6().unwrap_or(0) } else { 0 };
+        let harmed = harmed.saturating_sub(self.harmed_before);
+        Counters { rx_dropped: v4 + v6.saturating_sub(harmed), ..self.counters }
     }
 }
 

@@ -22,8 +22,10 @@ pub(super) struct Receiver {
     names: Box<[libc::sockaddr_in6]>,
     controls: Box<[ArrivalControl]>,
     clock: ArrivalClock,
-    /// The kernel's own count of drops when we last saw it.
+    /// The kernel's own count of drops when we last saw it, modulo 2^32.
     drops: u32,
+    /// The same in full.
+    dropped: u64,
 }
 
 // SAFETY: the raw pointers in `headers` and `pieces` are written anew before each system call (`point`), from
@@ -54,6 +56,7 @@ impl Receiver {
             controls: vec![ArrivalControl::EMPTY; batch].into_boxed_slice(),
             clock: ArrivalClock::new(),
             drops: 0,
+            dropped: 0,
         }
     }
 
@@ -106,8 +109,7 @@ impl Receiver {
         let control = &self.controls[index].0;
         let notes = read_notes(control.get(..header.msg_hdr.msg_controllen).unwrap_or_default());
         if let Some(drops) = notes.drops {
-            // The kernel counts modulo 2^32.
-            counters.rx_dropped += u64::from(drops.wrapping_sub(self.drops));
+            self.dropped += u64::from(drops.wrapping_sub(self.drops));
             self.drops = drops;
         }
         if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
@@ -124,9 +126,9 @@ impl Receiver {
         true
     }
 
-    /// Drops that no message has told of yet; `now` is the kernel's count.
-    pub(super) fn untold_drops(&self, now: u32) -> u64 {
-        u64::from(now.wrapping_sub(self.drops))
+    /// All drops so far, those included that no message has told of yet; `now` is the kernel's count.
+    pub(super) fn dropped(&self, now: Option<u32>) -> u64 {
+        self.dropped + now.map_or(0, |now| u64::from(now.wrapping_sub(self.drops)))
     }
 
     /// Points the first `room` headers at buffers, names and control messages.

@@ -156,7 +156,7 @@ fn root_what_the_kernel_drops_is_counted_to_the_last_message() {
 }
 
 #[test]
-fn root_ipv6_replies_with_a_wrong_checksum_never_come_and_count_as_dropped() {
+fn root_ipv6_replies_with_a_wrong_checksum_never_come_and_are_no_drops_of_ours() {
     in_own_network(|| {
         let mut ring = RawRing::open(&config()).expect("it opens");
         let tap = Tap::open();
@@ -165,7 +165,7 @@ fn root_ipv6_replies_with_a_wrong_checksum_never_come_and_count_as_dropped() {
         *reply.last_mut().expect("it has bytes") ^= 1;
         tap.inject_ipv6(&reply);
         assert_eq!(exchange(&mut ring, &[]).came.len(), 1, "the good one alone");
-        assert_eq!(ring.counters().rx_dropped, 1);
+        assert_eq!(ring.counters().rx_dropped, 0, "the network harmed it, not we");
     });
 }
 
