@@ -1,5 +1,7 @@
 //! Reports per target: a table, JSON lines or CSV.
 
+mod json;
+
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
@@ -90,7 +92,7 @@ pub fn sort(rows: &mut [ReportRow], key: SortKey) {
 pub fn write(out: &mut impl Write, format: ReportFormat, rows: &[ReportRow]) -> io::Result<()> {
     match format {
         ReportFormat::Text => table(out, rows),
-        ReportFormat::Json => lines(out, rows, json),
+        ReportFormat::Json => lines(out, rows, json::line),
         ReportFormat::Csv => {
             out.write_all(
                 b"target,scheduled,sent,answered,errors,lost,unsent,loss_percent,rtt_min_us,rtt_mean_us,\
@@ -109,30 +111,6 @@ fn lines(out: &mut impl Write, rows: &[ReportRow], render: fn(&mut Vec<u8>, &Rep
         out.write_all(&line)?;
     }
     Ok(())
-}
-
-fn json(out: &mut Vec<u8>, row: &ReportRow) {
-    let us = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e3);
-    let object = serde_json::json!({
-        "target": row.target.to_string(),
-        "scheduled": row.scheduled,
-        "sent": row.sent,
-        "answered": row.answered,
-        "errors": row.errors,
-        "lost": row.lost,
-        "unsent": row.unsent,
-        "loss": row.loss_millipercent().map(|loss| loss as f64 / 1e5),
-        "rtt_us": {
-            "min": us(row.rtt_min_ns),
-            "mean": us(row.rtt_mean_ns),
-            "median": us(row.rtt_median_ns),
-            "p99": us(row.rtt_p99_ns),
-            "max": us(row.rtt_max_ns),
-        },
-        "jitter_us": us(row.jitter_ns),
-    });
-    out.extend_from_slice(object.to_string().as_bytes());
-    out.push(b'\n');
 }
 
 fn csv(out: &mut Vec<u8>, row: &ReportRow) {
