@@ -8,6 +8,7 @@ mod clock;
 pub mod memory;
 mod packet;
 pub mod raw;
+mod sockets;
 
 pub use clock::{Clock, Monotonic, Virtual, process_cpu_ns};
 pub use memory::{FaultCounts, Faults, MemoryConfig, MemoryRing, Responder};
