@@ -90,6 +90,12 @@ impl Envelopes {
     pub(crate) fn headers(&mut self) -> &mut [libc::mmsghdr] {
         &mut self.headers
     }
+
+    /// One header, for `sendmsg`.
+    #[inline]
+    pub(crate) fn header(&self, index: usize) -> *const libc::msghdr {
+        &raw const self.headers[index].msg_hdr
+    }
 }
 
 /// The name of an IPv6 destination with the flow label of the packet's own header (RFC 8200 section 3), which
