@@ -214,6 +214,7 @@ impl PacketRing for RawRing {
                 }
             }
         }
+        self.counters.syscalls += 1;
         sleep(&mut polls, sleep_ns)?;
         if waits {
             self.flush()?;

@@ -106,11 +106,14 @@ impl Kernel {
         unsafe { self.ring.submission().push(&entry).is_ok() }
     }
 
-    /// Whether an [`Enter::Work`] would have something to do.
+    /// Whether an [`Enter::Work`] would have something to do, or has had: cooperative work can be done while
+    /// an interrupt returns, with nobody asking.
     #[inline]
     pub(super) fn has_work(&mut self) -> bool {
         let queue = self.ring.submission();
-        !queue.is_empty() || queue.taskrun() || queue.cq_overflow()
+        let waits = !queue.is_empty() || queue.taskrun() || queue.cq_overflow();
+        drop(queue);
+        waits || !self.ring.completion().is_empty()
     }
 
     /// Submits what is queued, and more, as `how` says. A signal, a time that is over and a passing want of
@@ -163,16 +166,20 @@ impl Kernel {
     }
 
     /// Takes back every request that is under way; their ends come as completions. Works on a closed ring, as
-    /// it submits nothing.
-    pub(super) fn cancel(&mut self) {
-        if self.enabled {
-            // What was not cancelled shows by the completion that does not come.
-            let second = Some(types::Timespec::new().sec(1));
-            drop(self.ring.submitter().register_sync_cancel(second, types::CancelBuilder::any()));
-            let flags = EnterFlags::GETEVENTS.bits();
-            // SAFETY: nothing is submitted, and there is no argument.
-            drop(unsafe { self.ring.submitter().enter::<libc::sigset_t>(0, 0, flags, None) });
-        }
+    /// it submits nothing. False where this thread may not.
+    pub(super) fn cancel(&mut self) -> bool {
+        let second = Some(types::Timespec::new().sec(1));
+        // What was not cancelled shows by the completion that does not come.
+        drop(self.ring.submitter().register_sync_cancel(second, types::CancelBuilder::any()));
+        let flags = EnterFlags::GETEVENTS.bits();
+        // SAFETY: nothing is submitted, and there is no argument.
+        unsafe { self.ring.submitter().enter::<libc::sigset_t>(0, 0, flags, None).is_ok() }
+    }
+
+    /// Lets the sockets go at once, not when the kernel gets round to it; nothing is under way any more.
+    pub(super) fn release_files(&mut self) {
+        // Where it cannot be done, they go with the ring.
+        drop(self.ring.submitter().unregister_files());
     }
 
     /// Completions for which there was no room: the sizes rule them out.

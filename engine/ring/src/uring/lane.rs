@@ -178,6 +178,11 @@ impl Lane {
         socket::drops(&self.socket).map_or(0, |drops| self.reception.untold_drops(drops))
     }
 
+    /// Whether the kernel has a request of this socket's.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.armed || self.watched
+    }
+
     /// Before the end: where the receive has not ended, its buffers are not freed.
     pub(super) fn let_go(&mut self) {
         if self.armed {

@@ -28,6 +28,7 @@
 //! (vDSO); [`PacketRing::counters`] asks `getsockopt`.
 
 mod buffers;
+mod close;
 mod config;
 mod features;
 mod kernel;
@@ -53,7 +54,7 @@ use lane::{Arrival, Lane};
 use send::Sender;
 
 /// Messages that the kernel takes out of a socket at a stretch (`MULTISHOT_MAX_RETRY`): more take another call.
-const STRETCH: u32 = 32;
+const STRETCH: u16 = 32;
 
 /// Raw sockets through `io_uring`, as a ring. See the [module](self) for the drawing.
 ///
@@ -72,6 +73,8 @@ pub struct UringRing {
     arrivals: VecDeque<Arrival>,
     send_batch: u32,
     receive_batch: u32,
+    /// Messages that a call can bring at least, where there are more.
+    stretch: u32,
     mtu: usize,
     counters: Counters,
 }
@@ -99,6 +102,7 @@ impl UringRing {
             arrivals: VecDeque::with_capacity(2 * usize::from(config.buffers)),
             send_batch: sockets.send_batch.into(),
             receive_batch: sockets.receive_batch.into(),
+            stretch: STRETCH.min(config.buffers).into(),
             mtu: sockets.mtu.into(),
             counters: Counters::default(),
         })
@@ -249,7 +253,7 @@ impl PacketRing for UringRing {
         let mut handed = 0;
         // A flood can be faster than we are: as many calls as a quota of full stretches takes, and two to find
         // out that both sockets are empty.
-        for _ in 0..quota.div_ceil(STRETCH.min(self.receive_batch)) + 2 {
+        for _ in 0..quota.div_ceil(self.stretch) + 2 {
             if !self.arrivals.is_empty() {
                 handed += self.hand_out(quota - handed, &mut each);
             }
@@ -289,16 +293,5 @@ impl PacketRing for UringRing {
     fn counters(&self) -> Counters {
         let untold: u64 = self.lanes.iter().flatten().map(Lane::untold_drops).sum();
         Counters { rx_dropped: self.counters.rx_dropped + untold, ..self.counters }
-    }
-}
-
-impl Drop for UringRing {
-    /// Ends the receives, and makes sure of it: the kernel closes a ring later than we do, and must not write to
-    /// memory that is somebody else's by then.
-    fn drop(&mut self) {
-        self.kernel.close();
-        self.kernel.cancel();
-        self.sort();
-        self.lanes.iter_mut().flatten().for_each(Lane::let_go);
     }
 }

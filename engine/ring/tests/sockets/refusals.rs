@@ -152,7 +152,13 @@ fn root_a_ring_that_cannot_be_opened_says_why_and_what_would_be_right<R: SocketR
 
 fn root_a_bound_source_is_on_the_packets<R: SocketRing>() {
     in_own_network(|| {
-        shell("ip address add 127.0.0.9/8 dev lo; ip address add fd00::9/128 dev lo nodad");
+        // The kernel makes the route to an IPv6 address some time after the address.
+        shell(
+            "ip address add 127.0.0.9/8 dev lo; ip address add fd00::9/128 dev lo nodad
+            for try in $(seq 200); do
+                ip -6 route show table local | grep -q '^local fd00::9' && exit; sleep 0.01
+            done; exit 1",
+        );
         let (v4, v6) = (Ipv4Addr::new(127, 0, 0, 9), "fd00::9".parse::<Ipv6Addr>().ok());
         let bound = RawConfig { source_v4: Some(v4), source_v6: v6, ..config() };
         let mut ring = R::over(&bound).expect("it opens");

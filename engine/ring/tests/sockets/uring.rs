@@ -1,5 +1,7 @@
 //! What the `io_uring` ring alone has: buffers that run out, features that are missing, a thread that owns it.
 
+use std::time::Duration;
+
 use megaping_ring::{
     Feature, OpenError, PacketRing, RawConfig, TaskWork, UringConfig, UringOpenError, UringRing,
 };
@@ -203,5 +205,72 @@ fn root_a_ring_belongs_to_the_thread_that_uses_it_first() {
         let each = |departure: megaping_ring::Departure| abandoned += u32::from(departure.result.is_err());
         assert_eq!(ring.reap(8, each).ok(), Some(2), "all that was taken comes back");
         assert_eq!(abandoned, 2);
+    });
+}
+
+/// Makes a system call of this thread alone, and of its children, fail with an errno.
+fn forbid(call: libc::c_long, errno: i32) {
+    let line = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut program = [
+        line(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        line(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call.cast_unsigned() as u32),
+        line(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()),
+        line(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let header = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the program outlives the call; the filter is this thread's, which ends with the test.
+    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const header) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn root_where_io_uring_is_forbidden_or_not_built_the_error_says_what_to_do() {
+    for (errno, expected) in [
+        (libc::EPERM, "`sysctl kernel.io_uring_disabled` must be 0"),
+        (libc::ENOSYS, "(CONFIG_IO_URING)"),
+        (libc::ENOMEM, "io_uring_setup failed"),
+    ] {
+        in_own_network(move || {
+            forbid(libc::SYS_io_uring_setup, errno);
+            let config = UringConfig { sockets: config(), ..UringConfig::default() };
+            let error = UringRing::open(&config).err().expect("it cannot").to_string();
+            assert!(error.contains(expected), "{error}");
+        });
+    }
+}
+
+#[test]
+fn root_a_ring_that_is_dropped_under_a_flood_leaves_nothing_behind() {
+    in_own_network(|| {
+        let with = |buffers| UringConfig {
+            sockets: RawConfig { queue: 1_024, ..config() },
+            buffers,
+            ..UringConfig::default()
+        };
+        let mut flood = UringRing::open(&with(8)).expect("it opens");
+        let sockets = || {
+            let lines = |file| std::fs::read_to_string(file).expect("proc is there").lines().count() - 1;
+            lines("/proc/thread-self/net/raw") + lines("/proc/thread-self/net/raw6")
+        };
+        for unread in 0..50 {
+            let mut ring = UringRing::open(&with(if unread % 2 == 0 { 8 } else { 1_024 })).expect("it opens");
+            assert_eq!(ring.recv(1, |_| ()).ok(), Some(0));
+            assert_eq!(sockets(), 4);
+            send_all(&mut flood, &echoes(1_000));
+            // Some of it in completions, some in the sockets, some handed out.
+            assert_eq!(ring.recv(unread, |_| ()).ok(), Some(unread));
+            drop(ring);
+            // Another test may be starting a process, which has a copy of every descriptor for a moment.
+            let closed = (0..1_000).any(|_| {
+                let closed = sockets() == 2;
+                if !closed {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                closed
+            });
+            assert!(closed, "the sockets of a ring that is gone are closed");
+            while flood.recv(1_024, |_| ()).expect("the ring lives") > 0 {}
+        }
+        assert_eq!(flood.overflowed(), 0);
     });
 }
