@@ -170,3 +170,73 @@ impl Sender {
         std::mem::take(&mut self.outstanding) == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+    use crate::packet::Outgoing;
+
+    /// Packets of alternate families, in a batch that the kernel has taken.
+    fn submitted(count: u64) -> (Sender, Outbox) {
+        let (mut sender, mut outbox) = (Sender::new(8, 64, 0), Outbox::new(8, 64));
+        for token in 0..count {
+            let destination: IpAddr =
+                if token % 2 == 0 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+            let packet = Outgoing { token, destination, hop_limit: 64, traffic_class: 0, len: 48 };
+            let slot = outbox.take(&mut |_| Some(packet)).expect("there is room");
+            sender.push(slot);
+        }
+        (sender.submitted, sender.outstanding, sender.began_ns) = (true, count as usize, 1_000);
+        (sender, outbox)
+    }
+
+    #[test]
+    fn a_batch_is_judged_when_all_of_it_is_known_and_not_before() {
+        let (mut sender, mut outbox) = submitted(5);
+        let mut counters = Counters::default();
+        for (index, result) in [(4, 84), (0, 84), (1, -libc::EHOSTUNREACH), (3, -libc::EAGAIN)] {
+            sender.complete(index, result);
+        }
+        assert_eq!(sender.settle(&mut outbox, 2_000, &mut counters).ok(), Some(false));
+        assert_eq!((sender.blocked(), outbox.reap(), counters.tx_full), (Blocked::Memory, None, 1));
+        // Named twice or never submitted, it changes nothing.
+        sender.complete(0, -libc::EPERM);
+        sender.complete(7, 84);
+        sender.complete(2, 84);
+        assert_eq!(sender.settle(&mut outbox, 2_000, &mut counters).ok(), Some(false));
+        assert_eq!((sender.blocked(), counters.tx_full), (Blocked::Buffer, 2));
+        assert_eq!((sender.waits_for_room(0), sender.waits_for_room(1)), (false, true));
+        let first = outbox.reap().expect("it left").result.expect("it left");
+        assert_eq!((first.at_ns, first.error_ns), (1_100, 900), "the first fifth of the time");
+        assert_eq!(outbox.reap().map(|gone| gone.result), Some(Err(Refused::Errno(libc::EHOSTUNREACH))));
+        assert_eq!(outbox.reap().map(|gone| (gone.token, gone.result.is_ok())), Some((2, true)));
+        assert_eq!(outbox.reap(), None, "the fourth waits, and the fifth for it");
+        assert!(sender.abandon(&mut outbox), "the kernel has nothing of it");
+        assert_eq!(outbox.reap().map(|gone| gone.result), Some(Err(Refused::Abandoned)));
+        assert_eq!(outbox.reap().map(|gone| (gone.token, gone.result.is_ok())), Some((4, true)));
+        assert!(sender.is_empty());
+    }
+
+    #[test]
+    fn what_the_kernel_may_still_send_is_known_when_it_is_given_up() {
+        let (mut sender, mut outbox) = submitted(2);
+        sender.complete(0, 84);
+        assert!(!sender.abandon(&mut outbox));
+        assert_eq!(outbox.reap().map(|gone| gone.result), Some(Err(Refused::Abandoned)));
+    }
+
+    #[test]
+    fn an_error_of_the_socket_kills_the_ring_and_loses_no_packet() {
+        let (mut sender, mut outbox) = submitted(2);
+        sender.complete(0, -libc::EBADF);
+        sender.complete(1, -libc::ENOMEM);
+        let down = sender.settle(&mut outbox, 2_000, &mut Counters::default());
+        assert_eq!(down.err().and_then(|down| down.source.raw_os_error()), Some(libc::EBADF));
+        assert!(sender.abandon(&mut outbox));
+        for token in 0..2 {
+            assert_eq!(outbox.reap().map(|gone| gone.token), Some(token));
+        }
+    }
+}
