@@ -34,17 +34,16 @@ mod features;
 mod kernel;
 mod lane;
 mod park;
+mod recv;
 mod send;
 
 use std::collections::VecDeque;
-use std::io;
 
 use crate::clock::monotonic_ns;
 use crate::packet::{Counters, Departure, Incoming, Outgoing, PacketRing, Refused, RingDown};
 use crate::sockets::config::Family;
 use crate::sockets::outbox::Outbox;
 use crate::sockets::socket;
-use crate::sockets::stamps::Offset;
 use crate::sockets::verdict::{family_of, misfit};
 pub use config::{UringConfig, UringOpenError};
 use features::setup;
@@ -63,6 +62,8 @@ const STRETCH: u16 = 32;
 ///
 /// A packet whose socket is full waits, while later ones of its batch may find room again and leave before it;
 /// departures come in the order taken all the same.
+///
+/// Dropped by another thread than the one it belongs to, it may have to leave its buffers allocated.
 pub struct UringRing {
     kernel: Kernel,
     /// IPv4, IPv6.
@@ -160,40 +161,6 @@ impl UringRing {
             }
         });
     }
-
-    /// Lets the kernel bring what came; false, without a system call, where nothing has.
-    fn fetch(&mut self) -> Result<bool, RingDown> {
-        for lane in self.lanes.iter_mut().flatten() {
-            if let Some(errno) = lane.fatal {
-                return Err(RingDown { operation: "recvmsg", source: io::Error::from_raw_os_error(errno) });
-            }
-            lane.arm(&mut self.kernel);
-        }
-        if !self.kernel.has_work() {
-            return Ok(false);
-        }
-        self.kernel.enter(Enter::Work, &mut self.counters)?;
-        self.sort();
-        Ok(true)
-    }
-
-    /// Hands out what was fetched, and gives the buffers back a batch at a time.
-    fn hand_out(&mut self, limit: u32, each: &mut impl FnMut(&Incoming<'_>)) -> u32 {
-        let offset = Offset::read();
-        self.lanes.iter_mut().flatten().for_each(|lane| lane.reception.batch(offset));
-        let (mut handed, mut given) = (0, 0);
-        while handed < limit {
-            let Some(arrival) = self.arrivals.pop_front() else { break };
-            let Some(lane) = &mut self.lanes[arrival.family] else { continue };
-            handed += u32::from(lane.hand_out(arrival, &mut self.counters, each));
-            given += 1;
-            if given % self.receive_batch == 0 {
-                lane.publish();
-            }
-        }
-        self.lanes.iter_mut().flatten().for_each(Lane::publish);
-        handed
-    }
 }
 
 impl PacketRing for UringRing {
@@ -247,26 +214,8 @@ impl PacketRing for UringRing {
 
     /// The kernel takes from the families' sockets in turn, a stretch at a time, so that a flood on one does not
     /// silence the other.
-    fn recv(&mut self, quota: u32, mut each: impl FnMut(&Incoming<'_>)) -> Result<u32, RingDown> {
-        self.kernel.enable(&mut self.counters)?;
-        self.sort();
-        let mut handed = 0;
-        // A flood can be faster than we are: as many calls as a quota of full stretches takes, and two to find
-        // out that both sockets are empty.
-        for _ in 0..quota.div_ceil(self.stretch) + 2 {
-            if !self.arrivals.is_empty() {
-                handed += self.hand_out(quota - handed, &mut each);
-            }
-            if handed == quota {
-                break;
-            }
-            let began_ns = monotonic_ns();
-            if !self.fetch()? {
-                self.lanes.iter_mut().flatten().for_each(|lane| lane.reception.emptied(began_ns));
-                break;
-            }
-        }
-        Ok(handed)
+    fn recv(&mut self, quota: u32, each: impl FnMut(&Incoming<'_>)) -> Result<u32, RingDown> {
+        self.receive(quota, each)
     }
 
     fn park(&mut self, until_ns: u64, wake_on_arrival: bool) -> Result<(), RingDown> {

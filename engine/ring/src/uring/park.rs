@@ -47,7 +47,7 @@ impl UringRing {
                 if !self.arrivals.is_empty() {
                     return Ok(());
                 }
-                self.lanes.iter_mut().flatten().for_each(|lane| lane.arm(&mut self.kernel));
+                self.arm()?;
             }
             let now_ns = monotonic_ns();
             let watching = self.watching();
