@@ -1,7 +1,8 @@
 //! What a ring itself costs, in nanoseconds a packet.
 //!
-//! `ring_cost memory` sends echoes through a perfect way and through one with every fault on; `ring_cost raw`, as
-//! root, opens a network namespace of its own and sends over its loopback, by batch size.
+//! `ring_cost memory` sends echoes through a perfect way and through one with every fault on; `ring_cost sockets`,
+//! as root, opens a network namespace of its own and sends over its loopback and into a veth pair, by batch size,
+//! with each ring over raw sockets in turn, several rounds, and says the median.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,6 +10,7 @@ use std::time::Instant;
 
 use megaping_ring::{
     Faults, IdentifierMatch, MemoryConfig, MemoryRing, Monotonic, Outgoing, PacketRing, RawConfig, RawRing,
+    UringConfig, UringRing,
 };
 
 const LEN: u16 = 84;
@@ -16,8 +18,8 @@ const LEN: u16 = 84;
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("memory") => memory(),
-        Some("raw") => raw(),
-        _ => eprintln!("usage: ring_cost memory|raw"),
+        Some("sockets") => sockets(std::env::args().skip(2).filter_map(|batch| batch.parse().ok()).collect()),
+        _ => eprintln!("usage: ring_cost memory | ring_cost sockets [BATCH...]"),
     }
 }
 
@@ -95,7 +97,10 @@ const NETWORK: &str = "ip link set lo up &&
     ip neighbour add 10.0.0.2 lladdr 02:00:00:00:00:01 dev near nud permanent &&
     ip neighbour add fd00::2 lladdr 02:00:00:00:00:01 dev near nud permanent";
 
-fn raw() {
+fn sockets(mut batches: Vec<u16>) {
+    if batches.is_empty() {
+        batches = vec![1, 8, 16, 32, 64, 256];
+    }
     // SAFETY: no pointers; this program has one thread.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
         eprintln!("cannot open a network namespace: run as root");
@@ -112,15 +117,36 @@ fn raw() {
         Ipv4Addr::new(10, 0, 0, 2).into(),
         Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2).into(),
     ];
+    println!(
+        "nanoseconds of this thread's CPU and system calls, a packet; an empty receive; median of {ROUNDS} rounds"
+    );
     for destination in destinations {
-        for batch in [1, 8, 16, 32, 64, 128, 256] {
-            measure(destination, batch);
+        for &batch in &batches {
+            compare(destination, batch);
         }
     }
 }
 
-fn measure(destination: IpAddr, batch: u16) {
-    let config = RawConfig {
+const ROUNDS: usize = 5;
+const PACKETS: u64 = 50_000;
+
+/// What a packet cost.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    send_ns: f64,
+    receive_ns: f64,
+    empty_ns: f64,
+    calls: f64,
+    /// Mean bound of departures.
+    bound_ns: f64,
+    /// One echo every 200 microseconds, parked in between: all of CPU, and calls.
+    paced_ns: f64,
+    paced_calls: f64,
+}
+
+/// The rings take turns, so that a noisy minute is everybody's.
+fn compare(destination: IpAddr, batch: u16) {
+    let sockets = RawConfig {
         ipv4: destination.is_ipv4(),
         ipv6: destination.is_ipv6(),
         identifiers: IdentifierMatch { value: 0x42, mask: 0xffff },
@@ -128,15 +154,44 @@ fn measure(destination: IpAddr, batch: u16) {
         receive_batch: batch,
         ..RawConfig::default()
     };
-    let mut ring = match RawRing::open(&config) {
-        Ok(ring) => ring,
+    let uring = UringConfig { sockets: sockets.clone(), ..UringConfig::default() };
+    // Opened anew for each turn: on a loopback, the sockets of both would get every packet.
+    let round = || -> Result<[Cost; 2], Box<dyn std::error::Error>> {
+        let raw = measure(&mut RawRing::open(&sockets)?, destination);
+        Ok([raw, measure(&mut UringRing::open(&uring)?, destination)])
+    };
+    let rounds: Vec<[Cost; 2]> = match (0..ROUNDS).map(|_| round()).collect() {
+        Ok(rounds) => rounds,
         Err(error) => return eprintln!("{error}"),
     };
+    for (index, name) in ["raw", "uring"].into_iter().enumerate() {
+        let median = |part: fn(&Cost) -> f64| {
+            let mut all: Vec<f64> = rounds.iter().map(|round| part(&round[index])).collect();
+            all.sort_by(f64::total_cmp);
+            all[ROUNDS / 2]
+        };
+        println!(
+            "{destination:9} batch {batch:3} {name:5}: send {:4.0} ns (bound {:6.0}), reap and receive {:4.0} ns, \
+             {:.3} calls; empty {:3.0} ns; paced {:5.0} ns, {:.2} calls",
+            median(|cost| cost.send_ns),
+            median(|cost| cost.bound_ns),
+            median(|cost| cost.receive_ns),
+            median(|cost| cost.calls),
+            median(|cost| cost.empty_ns),
+            median(|cost| cost.paced_ns),
+            median(|cost| cost.paced_calls),
+        );
+    }
+}
+
+/// Sends and receives.
+fn measure(ring: &mut impl PacketRing, destination: IpAddr) -> Cost {
+    drop(ring.recv(1, |_| ()));
     let template = request(destination);
-    let count = 200_000u64;
     let (mut sent, mut came, mut refused) = (0u64, 0u64, 0u64);
-    let (mut sending_ns, mut receiving_ns) = (0, 0);
-    while sent < count {
+    let (mut sending_ns, mut receiving_ns, mut bounds_ns) = (0, 0, 0);
+    let (calls, dropped) = (ring.counters().syscalls, ring.counters().rx_dropped);
+    while sent < PACKETS {
         let began_ns = cpu_ns();
         let fill = |buffer: &mut [u8]| {
             buffer[..template.len()].copy_from_slice(&template);
@@ -145,21 +200,62 @@ fn measure(destination: IpAddr, batch: u16) {
         };
         drop(ring.send(256, fill));
         let between_ns = cpu_ns();
-        drop(ring.reap(256, |departure| refused += u64::from(departure.result.is_err())));
+        drop(ring.reap(256, |departure| match departure.result {
+            Ok(stamp) => bounds_ns += u64::from(stamp.error_ns),
+            Err(_) => refused += 1,
+        }));
         drop(ring.recv(512, |_| came += 1));
         sending_ns += between_ns - began_ns;
         receiving_ns += cpu_ns() - between_ns;
     }
+    while ring.recv(512, |_| came += 1).is_ok_and(|more| more > 0) {}
+    let calls = ring.counters().syscalls - calls;
+    let expected = if destination.is_loopback() { sent } else { 0 };
+    let dropped = ring.counters().rx_dropped - dropped;
+    if (came, refused, dropped) != (expected, 0, 0) {
+        eprintln!("{came} of {expected} came, {refused} were refused, {dropped} dropped");
+    }
     let began_ns = cpu_ns();
-    for _ in 0..10_000 {
+    for _ in 0..2_000 {
         drop(ring.recv(64, |_| came += 1));
     }
-    let empty_ns = (cpu_ns() - began_ns) / 10_000;
-    println!(
-        "{destination}, batch {batch}: send {} ns, reap and receive {} ns a packet; an empty receive {empty_ns} ns; \
-         {came} of {sent} came, {refused} refused, {:?}",
-        sending_ns / sent,
-        receiving_ns / sent,
-        ring.counters(),
-    );
+    let empty_ns = (cpu_ns() - began_ns) as f64 / 2_000.0;
+    let (paced_ns, paced_calls) = pace(ring, destination, &template);
+    let a_packet = |total: u64| total as f64 / sent as f64;
+    Cost {
+        bound_ns: a_packet(bounds_ns),
+        paced_ns,
+        paced_calls,
+        send_ns: a_packet(sending_ns),
+        receive_ns: a_packet(receiving_ns),
+        empty_ns,
+        calls: a_packet(calls),
+    }
+}
+
+/// Sends a packet when it is due, and in between sleeps until there is something to do: CPU and system calls, a
+/// packet.
+fn pace(ring: &mut impl PacketRing, destination: IpAddr, template: &[u8]) -> (f64, f64) {
+    const PACED: u64 = 1_000;
+    let (began_ns, calls) = (cpu_ns(), ring.counters().syscalls);
+    let (mut due_ns, mut sink) = (ring.now_ns(), 0);
+    for token in 0..PACED {
+        let fill = |buffer: &mut [u8]| {
+            buffer[..template.len()].copy_from_slice(template);
+            Some(outgoing(token, destination))
+        };
+        drop(ring.send(1, fill));
+        drop(ring.reap(64, |departure| sink ^= departure.token));
+        due_ns += 200_000;
+        loop {
+            drop(ring.recv(64, |incoming| sink ^= u64::from(incoming.bytes[0])));
+            if ring.now_ns() >= due_ns {
+                break;
+            }
+            drop(ring.park(due_ns, true));
+        }
+    }
+    black_box(sink);
+    let calls = ring.counters().syscalls - calls;
+    ((cpu_ns() - began_ns) as f64 / PACED as f64, calls as f64 / PACED as f64)
 }

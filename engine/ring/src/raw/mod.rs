@@ -24,30 +24,21 @@
 //! System calls: once `socket`, `setsockopt`, `getsockopt`, `bind`, `recv`; on the way `sendmmsg`, `recvmmsg`,
 //! `ppoll`, and `clock_gettime` (vDSO); [`PacketRing::counters`] asks `getsockopt`.
 
-mod config;
-mod control;
-mod filter;
-mod outbox;
 mod recv;
 mod send;
-mod snmp;
-mod socket;
-mod stamps;
 
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::clock::{monotonic_ns, timespec_of};
 use crate::packet::{Counters, Departure, Incoming, Outgoing, PacketRing, Refused, RingDown};
-pub use config::{Family, OpenError, RawConfig};
-pub use filter::IdentifierMatch;
-use outbox::Outbox;
+pub use crate::sockets::config::{Family, OpenError, RawConfig};
+pub use crate::sockets::filter::IdentifierMatch;
+use crate::sockets::outbox::Outbox;
+use crate::sockets::socket;
+use crate::sockets::verdict::{Blocked, MEMORY_RETRY_NS, family_of, misfit};
 use recv::Receiver;
-use send::{Blocked, Sender};
-
-/// How soon to try again when the kernel had no memory for a packet, in nanoseconds.
-const MEMORY_RETRY_NS: u64 = 1_000_000;
+use send::Sender;
 
 /// One family's socket and its two ways.
 struct Lane {
@@ -74,8 +65,6 @@ pub struct RawRing {
     /// Whose turn it is to be received first.
     turn: usize,
     counters: Counters,
-    /// ICMPv6 messages with a wrong checksum before this ring was.
-    harmed_before: u64,
 }
 
 impl RawRing {
@@ -105,7 +94,6 @@ impl RawRing {
             mtu,
             turn: 0,
             counters: Counters::default(),
-            harmed_before: snmp::checksum_errors_v6().unwrap_or(0),
         })
     }
 
@@ -130,18 +118,12 @@ impl RawRing {
     #[inline]
     fn enqueue(&mut self, slot: u32) {
         let packet = self.outbox.packet(slot);
-        let (family, shortest) = match packet.destination {
-            IpAddr::V4(_) => (0, 20),
-            IpAddr::V6(_) => (1, 40),
-        };
-        let len = usize::from(packet.len);
-        let refused = match &mut self.lanes[family] {
-            None => libc::EAFNOSUPPORT,
-            Some(_) if len > self.mtu => libc::EMSGSIZE,
-            Some(_) if len < shortest => libc::EINVAL,
-            Some(lane) => return lane.sender.push(slot),
-        };
-        self.outbox.settle(slot, Err(Refused::Errno(refused)));
+        let lane = &mut self.lanes[family_of(packet)];
+        if let Some(errno) = misfit(packet, lane.is_some(), self.mtu) {
+            self.outbox.settle(slot, Err(Refused::Errno(errno)));
+        } else if let Some(lane) = lane {
+            lane.sender.push(slot);
+        }
     }
 }
 
@@ -232,6 +214,7 @@ impl PacketRing for RawRing {
                 }
             }
         }
+        self.counters.syscalls += 1;
         sleep(&mut polls, sleep_ns)?;
         if waits {
             self.flush()?;
@@ -252,14 +235,12 @@ impl PacketRing for RawRing {
     /// Asks the kernel for drops that no arrival has told of yet: one system call a family, so not for every
     /// breath.
     fn counters(&self) -> Counters {
-        let [v4, v6] = self
+        let dropped = self
             .lanes
-            .each_ref()
-            .map(|lane| lane.as_ref().map_or(0, |lane| lane.receiver.dropped(socket::drops(&lane.socket))));
-        // Read after the drops: what was harmed on the way is counted there a moment later than here.
-        let harmed = if v6 > 0 { snmp::checksum_errors_v6().unwrap_or(0) } else { 0 };
-        let harmed = harmed.saturating_sub(self.harmed_before);
-        Counters { rx_dropped: v4 + v6.saturating_sub(harmed), ..self.counters }
+            .iter()
+            .flatten()
+            .map(|lane| lane.receiver.reception.dropped(socket::drops(&lane.socket)));
+        Counters { rx_dropped: dropped.sum(), ..self.counters }
     }
 }
 

@@ -6,26 +6,23 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::config::Family;
-use super::control::{ArrivalControl, ArrivalNotes, read_notes};
-use super::stamps::{ArrivalClock, Offset};
 use crate::clock::monotonic_ns;
-use crate::packet::{Counters, Incoming, Layer, RingDown};
+use crate::packet::{Counters, Incoming, RingDown};
+use crate::sockets::config::Family;
+use crate::sockets::control::ArrivalControl;
+use crate::sockets::reception::{Message, Reception};
+use crate::sockets::stamps::Offset;
+use crate::sockets::verdict::is_fatal_to_receive;
 
 /// One family's arrivals.
 pub(super) struct Receiver {
-    family: Family,
     mtu: usize,
     bytes: Box<[u8]>,
     headers: Box<[libc::mmsghdr]>,
     pieces: Box<[libc::iovec]>,
     names: Box<[libc::sockaddr_in6]>,
     controls: Box<[ArrivalControl]>,
-    clock: ArrivalClock,
-    /// The kernel's own count of drops when we last saw it, modulo 2^32.
-    drops: u32,
-    /// The same in full.
-    dropped: u64,
+    pub(super) reception: Reception,
 }
 
 // SAFETY: the raw pointers in `headers` and `pieces` are written anew before each system call (`point`), from
@@ -47,16 +44,13 @@ impl Receiver {
         let (header, name) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
         let piece = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
         Self {
-            family,
             mtu,
             bytes: vec![0; batch * mtu].into_boxed_slice(),
             headers: vec![header; batch].into_boxed_slice(),
             pieces: vec![piece; batch].into_boxed_slice(),
             names: vec![name; batch].into_boxed_slice(),
             controls: vec![ArrivalControl::EMPTY; batch].into_boxed_slice(),
-            clock: ArrivalClock::new(),
-            drops: 0,
-            dropped: 0,
+            reception: Reception::new(family),
         }
     }
 
@@ -74,25 +68,22 @@ impl Receiver {
         let began_ns = monotonic_ns();
         let came = match recvmmsg(socket, &mut self.headers[..room]) {
             Ok(came) => came,
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EAGAIN) => {
-                    self.clock.emptied(began_ns);
-                    return Ok(Batch { handed: 0, emptied: true });
-                }
-                Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT | libc::EINVAL | libc::ENOSYS) | None => {
-                    return Err(RingDown { operation: "recvmmsg", source: error });
-                }
-                // An error that was left on the socket and that this call has cleared (`socket(7)`, SO_ERROR).
-                Some(_) => return Ok(Batch { handed: 0, emptied: true }),
-            },
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {
+                self.reception.emptied(began_ns);
+                return Ok(Batch { handed: 0, emptied: true });
+            }
+            Err(source) if is_fatal_to_receive(&source) => {
+                return Err(RingDown { operation: "recvmmsg", source });
+            }
+            Err(_) => return Ok(Batch { handed: 0, emptied: true }),
         };
-        self.clock.batch(Offset::read());
+        self.reception.batch(Offset::read());
         let mut handed = 0;
         for index in 0..came {
             handed += u32::from(self.hand_out(index, counters, each));
         }
         if came < room {
-            self.clock.emptied(began_ns);
+            self.reception.emptied(began_ns);
         }
         Ok(Batch { handed, emptied: came < room })
     }
@@ -106,29 +97,14 @@ impl Receiver {
         each: &mut impl FnMut(&Incoming<'_>),
     ) -> bool {
         let header = &self.headers[index];
-        let control = &self.controls[index].0;
-        let notes = read_notes(control.get(..header.msg_hdr.msg_controllen).unwrap_or_default());
-        if let Some(drops) = notes.drops {
-            self.dropped += u64::from(drops.wrapping_sub(self.drops));
-            self.drops = drops;
-        }
-        if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
-            counters.rx_truncated += 1;
-            return false;
-        }
         let start = index * self.mtu;
-        let bytes = &self.bytes[start..start + (header.msg_len as usize).min(self.mtu)];
-        let layer = match self.family {
-            Family::Ipv4 => Layer::Ipv4,
-            Family::Ipv6 => icmpv6(&self.names[index], &notes),
+        let message = Message {
+            bytes: &self.bytes[start..start + (header.msg_len as usize).min(self.mtu)],
+            truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            control: self.controls[index].0.get(..header.msg_hdr.msg_controllen).unwrap_or_default(),
+            source: self.names[index].sin6_addr.s6_addr,
         };
-        each(&Incoming { bytes, layer, stamp: self.clock.stamp(notes.wall_ns) });
-        true
-    }
-
-    /// All drops so far, those included that no message has told of yet; `now` is the kernel's count.
-    pub(super) fn dropped(&self, now: Option<u32>) -> u64 {
-        self.dropped + now.map_or(0, |now| u64::from(now.wrapping_sub(self.drops)))
+        self.reception.hand_out(&message, counters, each)
     }
 
     /// Points the first `room` headers at buffers, names and control messages.
@@ -148,13 +124,6 @@ impl Receiver {
             header.msg_controllen = control.0.len();
         }
     }
-}
-
-/// The kernel kept the header (RFC 3542 section 3): what we know of it, it told beside the message.
-#[inline]
-fn icmpv6(name: &libc::sockaddr_in6, notes: &ArrivalNotes) -> Layer {
-    let source = name.sin6_addr.s6_addr;
-    Layer::Icmpv6 { source, hop_limit: notes.hop_limit, traffic_class: notes.traffic_class }
 }
 
 #[inline]

@@ -16,7 +16,7 @@ const TYPE_FILTER: c_int = 1;
 const IPV6_AUTOFLOWLABEL: c_int = 70;
 
 /// Opens a family's socket, ready to send and to receive.
-pub(super) fn open(family: Family, config: &RawConfig) -> Result<OwnedFd, OpenError> {
+pub(crate) fn open(family: Family, config: &RawConfig) -> Result<OwnedFd, OpenError> {
     let socket = create(family)?;
     // First of all the filter, then away with what slipped in before it.
     attach_filter(&socket, family, config)?;
@@ -168,7 +168,7 @@ fn bind<T>(socket: &OwnedFd, name: &T, address: IpAddr) -> Result<(), OpenError>
 }
 
 /// A socket address without a port: raw sockets have none.
-pub(super) fn ipv4_name(address: Ipv4Addr) -> libc::sockaddr_in {
+pub(crate) fn ipv4_name(address: Ipv4Addr) -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
         sin_port: 0,
@@ -178,7 +178,7 @@ pub(super) fn ipv4_name(address: Ipv4Addr) -> libc::sockaddr_in {
 }
 
 /// Likewise, with a flow label in host order.
-pub(super) fn ipv6_name(address: Ipv6Addr, flow_label: u32) -> libc::sockaddr_in6 {
+pub(crate) fn ipv6_name(address: Ipv6Addr, flow_label: u32) -> libc::sockaddr_in6 {
     libc::sockaddr_in6 {
         sin6_family: libc::AF_INET6 as libc::sa_family_t,
         sin6_port: 0,
@@ -197,14 +197,14 @@ fn set_buffer(socket: &OwnedFd, forced: c_int, plain: c_int, bytes: u32) -> io::
 }
 
 /// The receive buffer that the kernel granted, in bytes of payload and its own overhead.
-pub(super) fn receive_buffer_bytes(socket: &OwnedFd) -> u64 {
+pub(crate) fn receive_buffer_bytes(socket: &OwnedFd) -> u64 {
     let mut granted: [c_int; 1] = [0];
     get_ints(socket, libc::SO_RCVBUF, &mut granted);
     u64::try_from(granted[0]).unwrap_or(0)
 }
 
 /// How many messages the kernel has dropped on this socket, modulo 2^32 (`SK_MEMINFO_DROPS`).
-pub(super) fn drops(socket: &OwnedFd) -> Option<u32> {
+pub(crate) fn drops(socket: &OwnedFd) -> Option<u32> {
     let mut memory: [c_int; 9] = [0; 9];
     let got = get_ints(socket, libc::SO_MEMINFO, &mut memory);
     (got > libc::SK_MEMINFO_DROPS as usize).then(|| memory[libc::SK_MEMINFO_DROPS as usize].cast_unsigned())

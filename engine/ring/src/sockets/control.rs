@@ -13,22 +13,22 @@ const _: () = assert!(HEADER == 16 && size_of::<libc::timespec>() == 16 && size_
 /// Room for the control messages of one arrival: stamp 32, overflow 24, hop limit 24, traffic class 24.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-pub(super) struct ArrivalControl(pub(super) [u8; 128]);
+pub(crate) struct ArrivalControl(pub(crate) [u8; 128]);
 
 impl ArrivalControl {
-    pub(super) const EMPTY: Self = Self([0; 128]);
+    pub(crate) const EMPTY: Self = Self([0; 128]);
 }
 
 /// The control messages of one IPv6 departure: hop limit and traffic class, 24 bytes each.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-pub(super) struct DepartureControl([u8; 48]);
+pub(crate) struct DepartureControl([u8; 48]);
 
 impl DepartureControl {
-    pub(super) const LEN: usize = 48;
+    pub(crate) const LEN: usize = 48;
 
     /// RFC 3542 sections 6.3 and 6.5: both are ints.
-    pub(super) fn new(hop_limit: u8, traffic_class: u8) -> Self {
+    pub(crate) fn new(hop_limit: u8, traffic_class: u8) -> Self {
         let mut bytes = [0; Self::LEN];
         let messages = [(IPV6_HOPLIMIT, hop_limit), (IPV6_TCLASS, traffic_class)];
         for (message, (kind, value)) in bytes.chunks_exact_mut(24).zip(messages) {
@@ -43,20 +43,20 @@ impl DepartureControl {
 
 /// What the kernel told of one arrival.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct ArrivalNotes {
+pub(crate) struct ArrivalNotes {
     /// `CLOCK_REALTIME` of its arrival, in nanoseconds.
-    pub(super) wall_ns: Option<u64>,
+    pub(crate) wall_ns: Option<u64>,
     /// Messages that the socket had dropped by then, modulo 2^32.
-    pub(super) drops: Option<u32>,
+    pub(crate) drops: Option<u32>,
     /// IPv6 hop limit.
-    pub(super) hop_limit: u8,
+    pub(crate) hop_limit: u8,
     /// IPv6 traffic class.
-    pub(super) traffic_class: u8,
+    pub(crate) traffic_class: u8,
 }
 
 /// Reads the control messages of an arrival; what is malformed or unknown is passed over.
 #[inline]
-pub(super) fn read_notes(mut control: &[u8]) -> ArrivalNotes {
+pub(crate) fn read_notes(mut control: &[u8]) -> ArrivalNotes {
     let mut notes = ArrivalNotes::default();
     while let Some((len, header)) = control.split_first_chunk() {
         let len = usize::from_ne_bytes(*len);

@@ -10,7 +10,7 @@ use crate::packet::{TakenBy, TimeStamp};
 /// The stamp of packet `index` of the `count` that left, in their order, between two readings of the clock:
 /// the middle of its share, off by no more than to the farther reading.
 #[inline]
-pub(super) fn departure(before_ns: u64, after_ns: u64, index: u32, count: u32) -> TimeStamp {
+pub(crate) fn departure(before_ns: u64, after_ns: u64, index: u32, count: u32) -> TimeStamp {
     let span = after_ns.saturating_sub(before_ns);
     let into = span.saturating_mul(2 * u64::from(index) + 1) / (2 * u64::from(count.max(1)));
     let error_ns = into.max(span.saturating_sub(into));
@@ -20,7 +20,7 @@ pub(super) fn departure(before_ns: u64, after_ns: u64, index: u32, count: u32) -
 /// One reading of how far the wall clock is from ours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(clippy::struct_field_names, reason = "the unit ends the name, and all of these have the same")]
-pub(super) struct Offset {
+pub(crate) struct Offset {
     /// `CLOCK_REALTIME` minus `CLOCK_MONOTONIC`, in nanoseconds.
     ahead_ns: i64,
     /// Off by at most this.
@@ -32,7 +32,7 @@ pub(super) struct Offset {
 impl Offset {
     /// Reads the wall clock between two readings of ours.
     #[inline]
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let before_ns = monotonic_ns();
         let wall_ns = realtime_ns();
         Self::of(before_ns, wall_ns, monotonic_ns())
@@ -67,7 +67,7 @@ impl Offset {
 
 /// What a socket must remember to stamp its arrivals.
 #[derive(Debug)]
-pub(super) struct ArrivalClock {
+pub(crate) struct ArrivalClock {
     offset: Offset,
     /// The socket was last known to be empty then: whatever is in it came later.
     empty_at_ns: u64,
@@ -77,21 +77,21 @@ pub(super) struct ArrivalClock {
 
 impl ArrivalClock {
     /// For a socket that is empty now.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let offset = Offset::read();
         Self { offset, empty_at_ns: offset.now_ns, stepped: false }
     }
 
     /// A batch was read: `offset` was taken right after.
     #[inline]
-    pub(super) fn batch(&mut self, offset: Offset) {
+    pub(crate) fn batch(&mut self, offset: Offset) {
         self.stepped |= offset.stepped_since(&self.offset);
         self.offset = offset;
     }
 
     /// The stamp of a message of the batch, with the kernel's wall clock stamp if it gave one.
     #[inline]
-    pub(super) fn stamp(&self, wall_ns: Option<u64>) -> TimeStamp {
+    pub(crate) fn stamp(&self, wall_ns: Option<u64>) -> TimeStamp {
         match wall_ns {
             Some(wall_ns) if !self.stepped => self.offset.carry(wall_ns),
             _ => {
@@ -104,7 +104,7 @@ impl ArrivalClock {
 
     /// The last batch emptied the socket; the system call that found out began at `began_ns`.
     #[inline]
-    pub(super) fn emptied(&mut self, began_ns: u64) {
+    pub(crate) fn emptied(&mut self, began_ns: u64) {
         self.empty_at_ns = began_ns;
         self.stepped = false;
     }

@@ -1,18 +1,25 @@
-//! The raw ring against a real kernel, each test in a network namespace of its own. All need root.
+//! What comes through, and how it is told.
 
-mod lab;
-mod refusals;
+use megaping_ring::{Layer, Outgoing, RawConfig, TakenBy};
 
-use lab::{
-    FOREIGN, ICMP_V4, ICMP_V6, OURS, Tap, V4, V6, config, echo_request, exchange, in_own_network, outgoing,
-    packet,
+use crate::lab::{
+    self, FOREIGN, ICMP_V4, ICMP_V6, OURS, SocketRing, Tap, V4, V6, config, echo_request, exchange,
+    in_own_network, outgoing, packet, with_each_ring,
 };
-use megaping_ring::{Layer, Outgoing, PacketRing, RawConfig, RawRing, TakenBy};
 
-#[test]
-fn root_a_thousand_echoes_of_each_family_return_with_kernel_stamps() {
+with_each_ring!(
+    root_a_thousand_echoes_of_each_family_return_with_kernel_stamps,
+    root_errors_pass_when_they_quote_us_and_only_then,
+    root_the_headers_on_the_wire_are_those_that_were_asked_for,
+    root_what_the_kernel_drops_is_counted_to_the_last_message,
+    root_ipv6_replies_with_a_wrong_checksum_never_come_and_are_no_drops_of_ours,
+    root_messages_longer_than_a_buffer_are_counted_and_kept_back,
+    root_park_sleeps_until_the_time_or_an_arrival,
+);
+
+fn root_a_thousand_echoes_of_each_family_return_with_kernel_stamps<R: SocketRing>() {
     in_own_network(|| {
-        let mut ring = RawRing::open(&config()).expect("it opens");
+        let mut ring = R::over(&config()).expect("it opens");
         let began_ns = ring.now_ns();
         // Even tokens are IPv4, odd ones IPv6; every tenth bears an identifier that is not ours.
         let packets: Vec<_> = (0..2_000u64)
@@ -57,10 +64,9 @@ fn root_a_thousand_echoes_of_each_family_return_with_kernel_stamps() {
     });
 }
 
-#[test]
-fn root_errors_pass_when_they_quote_us_and_only_then() {
+fn root_errors_pass_when_they_quote_us_and_only_then<R: SocketRing>() {
     in_own_network(|| {
-        let mut ring = RawRing::open(&config()).expect("it opens");
+        let mut ring = R::over(&config()).expect("it opens");
         let mut packets = Vec::new();
         let mut add = |destination, icmp_type, identifier| {
             let quoted = echo_request(destination, identifier, packets.len() as u64, 84);
@@ -89,10 +95,9 @@ fn root_errors_pass_when_they_quote_us_and_only_then() {
     });
 }
 
-#[test]
-fn root_the_headers_on_the_wire_are_those_that_were_asked_for() {
+fn root_the_headers_on_the_wire_are_those_that_were_asked_for<R: SocketRing>() {
     in_own_network(|| {
-        let mut ring = RawRing::open(&config()).expect("it opens");
+        let mut ring = R::over(&config()).expect("it opens");
         let tap = Tap::open();
         let mut packets = Vec::new();
         for (token, hop_limit, traffic_class, label) in
@@ -128,11 +133,10 @@ fn root_the_headers_on_the_wire_are_those_that_were_asked_for() {
     });
 }
 
-#[test]
-fn root_what_the_kernel_drops_is_counted_to_the_last_message() {
+fn root_what_the_kernel_drops_is_counted_to_the_last_message<R: SocketRing>() {
     in_own_network(|| {
         let small = RawConfig { ipv6: false, receive_buffer_bytes: 8_192, queue: 4_096, ..config() };
-        let mut ring = RawRing::open(&small).expect("it opens");
+        let mut ring = R::over(&small).expect("it opens");
         // Replies that nobody asked for: the kernel counts whatever comes while the buffer is full, before it
         // looks at any filter, and on a loopback requests come too.
         let bytes = packet(V4, 0, [0x4d, 7, 0, 1], &[0x5a; 56]);
@@ -155,10 +159,9 @@ fn root_what_the_kernel_drops_is_counted_to_the_last_message() {
     });
 }
 
-#[test]
-fn root_ipv6_replies_with_a_wrong_checksum_never_come_and_are_no_drops_of_ours() {
+fn root_ipv6_replies_with_a_wrong_checksum_never_come_and_are_no_drops_of_ours<R: SocketRing>() {
     in_own_network(|| {
-        let mut ring = RawRing::open(&config()).expect("it opens");
+        let mut ring = R::over(&config()).expect("it opens");
         let tap = Tap::open();
         let mut reply = packet(V6, 129, [0x4d, 7, 0, 1], &[0x5a; 24]);
         tap.inject_ipv6(&reply);
@@ -169,11 +172,10 @@ fn root_ipv6_replies_with_a_wrong_checksum_never_come_and_are_no_drops_of_ours()
     });
 }
 
-#[test]
-fn root_messages_longer_than_a_buffer_are_counted_and_kept_back() {
+fn root_messages_longer_than_a_buffer_are_counted_and_kept_back<R: SocketRing>() {
     in_own_network(|| {
-        let mut sender = RawRing::open(&config()).expect("it opens");
-        let mut small = RawRing::open(&RawConfig { mtu: 100, ..config() }).expect("it opens");
+        let mut sender = R::over(&config()).expect("it opens");
+        let mut small = R::over(&RawConfig { mtu: 100, ..config() }).expect("it opens");
         let packets = [(V4, 100), (V4, 101), (V6, 140), (V6, 141)].map(|(destination, len)| {
             let bytes = echo_request(destination, OURS, len as u64, len);
             (outgoing(len as u64, destination, len), bytes)
@@ -184,10 +186,9 @@ fn root_messages_longer_than_a_buffer_are_counted_and_kept_back() {
     });
 }
 
-#[test]
-fn root_park_sleeps_until_the_time_or_an_arrival() {
+fn root_park_sleeps_until_the_time_or_an_arrival<R: SocketRing>() {
     in_own_network(|| {
-        let mut ring = RawRing::open(&config()).expect("it opens");
+        let mut ring = R::over(&config()).expect("it opens");
         let until_ns = ring.now_ns() + 20_000_000;
         ring.park(until_ns, true).expect("the ring lives");
         let now_ns = ring.now_ns();

@@ -61,15 +61,15 @@ const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
 /// ICMP types that answer a probe, beside the echo reply: unreachable, source quench, redirect, time
 /// exceeded, parameter problem (RFC 792).
-pub(super) const ICMP_ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
+pub(crate) const ICMP_ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
 /// ICMPv6 types likewise: unreachable, too big, time exceeded, parameter problem (RFC 4443 section 2.1).
-pub(super) const ICMPV6_ERRORS: [u8; 4] = [1, 2, 3, 4];
-pub(super) const ICMP_ECHO_REPLY: u8 = 0;
-pub(super) const ICMPV6_ECHO_REPLY: u8 = 129;
+pub(crate) const ICMPV6_ERRORS: [u8; 4] = [1, 2, 3, 4];
+pub(crate) const ICMP_ECHO_REPLY: u8 = 0;
+pub(crate) const ICMPV6_ECHO_REPLY: u8 = 129;
 
 /// The program for a raw IPv4 socket: echo replies with our identifier, and errors that quote an echo request
 /// with our identifier.
-pub(super) fn ipv4(ours: IdentifierMatch) -> Vec<sock_filter> {
+pub(crate) fn ipv4(ours: IdentifierMatch) -> Vec<sock_filter> {
     let mask = u32::from(ours.mask);
     let value = u32::from(ours.value & ours.mask);
     let mut lines =
@@ -107,7 +107,7 @@ pub(super) fn ipv4(ours: IdentifierMatch) -> Vec<sock_filter> {
 
 /// The program for a raw IPv6 socket. Our own requests carry no extension headers, so the quoted ICMPv6
 /// header begins right behind the quoted IPv6 header.
-pub(super) fn ipv6(ours: IdentifierMatch) -> Vec<sock_filter> {
+pub(crate) fn ipv6(ours: IdentifierMatch) -> Vec<sock_filter> {
     let mask = u32::from(ours.mask);
     let value = u32::from(ours.value & ours.mask);
     let mut lines = vec![Do(LOAD_BYTE, 0), If(EQUAL, ICMPV6_ECHO_REPLY.into(), Label("reply"), Next)];

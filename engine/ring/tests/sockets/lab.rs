@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
 use megaping_ring::{
-    Departure, IdentifierMatch, Layer, Outgoing, PacketRing, RawConfig, RawRing, Refused, TimeStamp,
+    Departure, IdentifierMatch, Layer, OpenError, Outgoing, PacketRing, RawConfig, RawRing, Refused,
+    TimeStamp, UringConfig, UringOpenError, UringRing,
 };
 
 pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -38,6 +39,40 @@ pub fn shell(script: &str) -> String {
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// A ring over raw sockets; the tests here are written once and run with each.
+pub trait SocketRing: PacketRing + Sized {
+    fn over(sockets: &RawConfig) -> Result<Self, OpenError>;
+}
+
+impl SocketRing for RawRing {
+    fn over(sockets: &RawConfig) -> Result<Self, OpenError> {
+        Self::open(sockets)
+    }
+}
+
+impl SocketRing for UringRing {
+    fn over(sockets: &RawConfig) -> Result<Self, OpenError> {
+        let config = UringConfig { sockets: sockets.clone(), ..UringConfig::default() };
+        Self::open(&config).map_err(|error| match error {
+            UringOpenError::Sockets(error) => error,
+            other => panic!("{other}: {:?}", std::error::Error::source(&other)),
+        })
+    }
+}
+
+/// Makes a test of each function here for each ring.
+macro_rules! with_each_ring {
+    ($($test:ident),* $(,)?) => {
+        mod raw {
+            $(#[test] fn $test() { super::$test::<megaping_ring::RawRing>(); })*
+        }
+        mod uring {
+            $(#[test] fn $test() { super::$test::<megaping_ring::UringRing>(); })*
+        }
+    };
+}
+pub(crate) use with_each_ring;
 
 pub fn config() -> RawConfig {
     let identifiers = IdentifierMatch { value: 0x4d00, mask: 0xff00 };
@@ -138,7 +173,7 @@ impl Run {
 }
 
 /// Sends the packets, waits until all have departed and nothing has come for 50 ms.
-pub fn exchange(ring: &mut RawRing, packets: &[(Outgoing, Vec<u8>)]) -> Run {
+pub fn exchange(ring: &mut impl PacketRing, packets: &[(Outgoing, Vec<u8>)]) -> Run {
     let mut run = Run::default();
     let mut left = packets.iter();
     let mut quiet_at = ring.now_ns();

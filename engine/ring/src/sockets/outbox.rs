@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// A circle of slots, allocated once.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     bytes: Box<[u8]>,
     mtu: usize,
     packets: Box<[Outgoing]>,
@@ -24,7 +24,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(queue: u32, mtu: usize) -> Self {
+    pub(crate) fn new(queue: u32, mtu: usize) -> Self {
         let slots = queue.next_power_of_two() as usize;
         let nobody = Outgoing {
             token: 0,
@@ -44,11 +44,11 @@ impl Outbox {
     }
 
     /// How many packets may be taken at a time.
-    pub(super) fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.packets.len()
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.next - self.oldest == self.packets.len() as u64
     }
 
@@ -60,7 +60,7 @@ impl Outbox {
     /// Lends the next free buffer to `fill`; the slot that took the packet, or `None` when `fill` had none.
     /// The outbox is not full: the caller has looked.
     #[inline]
-    pub(super) fn take(&mut self, fill: &mut impl FnMut(&mut [u8]) -> Option<Outgoing>) -> Option<u32> {
+    pub(crate) fn take(&mut self, fill: &mut impl FnMut(&mut [u8]) -> Option<Outgoing>) -> Option<u32> {
         debug_assert!(!self.is_full());
         let slot = self.slot_of(self.next);
         let start = slot * self.mtu;
@@ -71,27 +71,27 @@ impl Outbox {
     }
 
     #[inline]
-    pub(super) fn packet(&self, slot: u32) -> &Outgoing {
+    pub(crate) fn packet(&self, slot: u32) -> &Outgoing {
         &self.packets[slot as usize]
     }
 
     /// The bytes of a packet, from the IP header on. A packet is never longer than its buffer: the sender
     /// has refused those that claim to be.
     #[inline]
-    pub(super) fn bytes(&self, slot: u32) -> &[u8] {
+    pub(crate) fn bytes(&self, slot: u32) -> &[u8] {
         let start = slot as usize * self.mtu;
         &self.bytes[start..start + usize::from(self.packets[slot as usize].len).min(self.mtu)]
     }
 
     /// Says what became of a packet.
     #[inline]
-    pub(super) fn settle(&mut self, slot: u32, result: Result<TimeStamp, Refused>) {
+    pub(crate) fn settle(&mut self, slot: u32, result: Result<TimeStamp, Refused>) {
         self.results[slot as usize] = Some(result);
     }
 
     /// The oldest packet's departure, once it is settled; its slot is free from now on.
     #[inline]
-    pub(super) fn reap(&mut self) -> Option<Departure> {
+    pub(crate) fn reap(&mut self) -> Option<Departure> {
         if self.oldest == self.next {
             return None;
         }

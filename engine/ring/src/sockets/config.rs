@@ -35,7 +35,7 @@ pub struct RawConfig {
     /// Packets that may be taken and not yet reaped; rounded up to a power of two.
     pub queue: u32,
     /// Bytes of arrivals that the kernel keeps for each socket while we are away. Above
-    /// `net.core.rmem_max` it takes `CAP_NET_ADMIN`; see [`super::RawRing::receive_buffer_bytes`].
+    /// `net.core.rmem_max` it takes `CAP_NET_ADMIN`; see [`crate::RawRing::receive_buffer_bytes`].
     pub receive_buffer_bytes: u32,
     /// Bytes of departures that the kernel queues for each socket before it tells us to wait. Small on
     /// purpose: a queueing discipline holds 1,000 packets by default (`txqueuelen`), and what it drops for want
@@ -66,7 +66,7 @@ impl Default for RawConfig {
 }
 
 impl RawConfig {
-    pub(super) fn check(&self) -> Result<(), OpenError> {
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
         if !self.ipv4 && !self.ipv6 {
             return Err(OpenError::NoFamily);
         }
