@@ -33,11 +33,14 @@ fn assert_equal(summary: &Value, world: &Value, kernel_drops_corrupt: bool) {
 fn root_the_ledger_equals_the_worlds_counters() {
     let lab =
         Lab::up(&["--dead", "30", "--loss", "20", "--corrupt", "20", "--other-address", "10", "--verify"]);
-    for (family, targets) in [("v4", "10.0.0.0-10.0.78.31"), ("v6", "fd00:1::-fd00:1::4e1f")] {
+    let families = [("v4", "10.0.0.0-10.0.78.31"), ("v6", "fd00:1::-fd00:1::4e1f")];
+    for (backend, (family, targets)) in
+        ["raw", "uring"].into_iter().flat_map(|ring| families.map(|of| (ring, of)))
+    {
         lab.reset();
-        let run = lab.ping(&[targets, "-c", "3", "-r", "20k", "-o", "none", "--backend", "raw"]);
+        let run = lab.ping(&[targets, "-c", "3", "-r", "20k", "-o", "none", "--backend", backend]);
         let (summary, world) = (run.summary(), lab.counters());
-        assert_eq!(run.code, 0);
+        assert_eq!((run.code, &summary["backend"]), (0, &Value::from(backend)));
         assert_eq!(count(&summary["scheduled"]), 60_000);
         assert_equal(&summary, &world[family], family == "v6");
         for behaviour in ["dead", "dropped", "corrupted", "other_address"] {

@@ -106,7 +106,7 @@ pub(super) struct PingArgs {
     #[arg(value_parser = values::dscp, env = "MEGAPING_DSCP", hide_env = true)]
     pub dscp: u8,
 
-    /// Way to the wire: auto, raw (sockets) or memory (a simulation)
+    /// Way to the wire: auto, raw (sockets), uring (the same through io_uring) or memory (a simulation)
     #[arg(long, value_name = "NAME", help_heading = "Machine", default_value = "auto")]
     #[arg(env = "MEGAPING_BACKEND", hide_env = true, hide_possible_values = true)]
     pub backend: Backend,
@@ -172,6 +172,8 @@ pub enum Backend {
     Auto,
     /// Raw sockets.
     Raw,
+    /// Raw sockets, driven through `io_uring`.
+    Uring,
     /// A simulated network in this process.
     Memory,
 }

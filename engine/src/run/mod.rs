@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 
 use megaping_probe::{Core, Craft, Down, Identity, Nanos, Ring};
-use megaping_ring::{Clock, Monotonic, OpenError};
+use megaping_ring::{Clock, Monotonic, OpenError, UringOpenError};
 use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
 
@@ -48,6 +48,8 @@ pub enum RunError {
     Usage(#[from] UsageError),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error(transparent)]
+    Uring(#[from] UringOpenError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
@@ -97,6 +99,10 @@ pub fn ping(options: &PingOptions) -> Result<Finish, RunError> {
         Backend::Auto | Backend::Raw => {
             let rings = rings::raw(options, &run.targets, &run.identities, &craft)?;
             run.go("raw", rings)
+        }
+        Backend::Uring => {
+            let rings = rings::uring(options, &run.targets, &run.identities, &craft)?;
+            run.go("uring", rings)
         }
         Backend::Memory => {
             let rings = rings::memory(options, plan.shards, &craft);

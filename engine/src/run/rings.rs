@@ -3,7 +3,9 @@
 use megaping_probe::Craft;
 use megaping_probe::craft::{ICMP_LEN, IPV6_LEN};
 use megaping_probe::identity::{Identity, PREFIX_MASK};
-use megaping_ring::{IdentifierMatch, MemoryConfig, MemoryRing, Monotonic, RawConfig, RawRing};
+use megaping_ring::{
+    IdentifierMatch, MemoryConfig, MemoryRing, Monotonic, RawConfig, RawRing, UringConfig, UringRing,
+};
 
 use super::RunError;
 use crate::adapter::PacketAdapter;
@@ -32,21 +34,42 @@ pub fn raw(
     craft: &Craft,
 ) -> Result<Vec<PacketAdapter<RawRing>>, RunError> {
     let open = |identity: &Identity| {
-        let ring = RawRing::open(&RawConfig {
-            ipv4: targets.has_v4(),
-            ipv6: targets.has_v6(),
-            identifiers: IdentifierMatch { value: identity.prefix(), mask: PREFIX_MASK },
-            interface: options.interface.clone(),
-            source_v4: options.source_v4,
-            source_v6: options.source_v6,
-            hop_limit: options.hop_limit,
-            traffic_class: options.dscp << 2,
-            mtu: packet_len(options).max(LONGEST_ERROR),
-            ..RawConfig::default()
-        })?;
+        let ring = RawRing::open(&sockets(options, targets, identity))?;
         Ok(PacketAdapter::new(ring, craft.clone()))
     };
     identities.iter().map(open).collect()
+}
+
+/// The same sockets through `io_uring`, for each identity.
+///
+/// # Errors
+/// [`RunError::Uring`] with the operation that failed or the feature that the kernel lacks.
+pub fn uring(
+    options: &PingOptions,
+    targets: &TargetSet,
+    identities: &[Identity],
+    craft: &Craft,
+) -> Result<Vec<PacketAdapter<UringRing>>, RunError> {
+    let open = |identity: &Identity| {
+        let config = UringConfig { sockets: sockets(options, targets, identity), ..UringConfig::default() };
+        Ok(PacketAdapter::new(UringRing::open(&config)?, craft.clone()))
+    };
+    identities.iter().map(open).collect()
+}
+
+fn sockets(options: &PingOptions, targets: &TargetSet, identity: &Identity) -> RawConfig {
+    RawConfig {
+        ipv4: targets.has_v4(),
+        ipv6: targets.has_v6(),
+        identifiers: IdentifierMatch { value: identity.prefix(), mask: PREFIX_MASK },
+        interface: options.interface.clone(),
+        source_v4: options.source_v4,
+        source_v6: options.source_v6,
+        hop_limit: options.hop_limit,
+        traffic_class: options.dscp << 2,
+        mtu: packet_len(options).max(LONGEST_ERROR),
+        ..RawConfig::default()
+    }
 }
 
 /// Simulated networks that answer everything.

@@ -76,7 +76,7 @@ pub enum UringOpenError {
         source: io::Error,
     },
     /// The kernel refused to make the ring, for another reason.
-    #[error("{operation} failed while the io_uring ring was set up")]
+    #[error("{operation} failed while the io_uring ring was set up: {source}")]
     Setup {
         /// The operation, as the manual names it.
         operation: &'static str,
@@ -84,7 +84,7 @@ pub enum UringOpenError {
         source: io::Error,
     },
     /// The kernel refused the buffers of a socket.
-    #[error("cannot register {buffers} buffers for the raw {family} socket")]
+    #[error("cannot register {buffers} buffers for the raw {family} socket: {source}")]
     Buffers {
         /// Whose.
         family: Family,
