@@ -1,7 +1,7 @@
 //! Keeps outcomes on disk: the spool, and the archiver behind it.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use megaping_probe::Outcome;
 use megaping_store::archive::Archiver;
@@ -10,12 +10,18 @@ use megaping_store::{Spool, SpoolOptions, StoreError};
 use crate::say::say;
 use crate::summary::StoreSummary;
 
+/// Reports read the spool as well, so a segment may stay there for long: each becomes a file of its own, and few
+/// large ones are read faster.
+const SEGMENT_AGE: Duration = Duration::from_secs(60);
+
 /// A store that is open for writing.
 pub struct Keeper {
     spool: Spool,
     archiver: Archiver,
     // Rows that came after the store had failed: accounted for, and gone.
     refused: u64,
+    // Rows of earlier runs, which are archived before ours.
+    recovered: u64,
 }
 
 impl Keeper {
@@ -24,7 +30,7 @@ impl Keeper {
     /// # Errors
     /// [`StoreError`] when the directory cannot be written or is in use.
     pub fn open(dir: &Path) -> Result<Keeper, StoreError> {
-        let options = SpoolOptions { node: node_name(), ..SpoolOptions::default() };
+        let options = SpoolOptions { node: node_name(), segment_age: SEGMENT_AGE, ..SpoolOptions::default() };
         let (spool, recovery) = Spool::open(dir, options)?;
         for (path, bytes) in &recovery.torn {
             say(format_args!(
@@ -33,7 +39,8 @@ impl Keeper {
             ));
         }
         let archiver = Archiver::start(&spool)?;
-        Ok(Keeper { spool, archiver, refused: 0 })
+        let recovered = recovery.rows;
+        Ok(Keeper { spool, archiver, refused: 0, recovered })
     }
 
     /// Takes rows.
@@ -77,11 +84,12 @@ impl Keeper {
         self.pass_on();
         let archived = self.archiver.close();
         let counters = self.spool.counters();
+        let archived_rows = counters.archived.saturating_sub(self.recovered).min(counters.spooled);
         let summary = StoreSummary {
             produced: 0,
             queued: 0,
-            spooled: counters.spooled.saturating_sub(counters.archived),
-            archived: counters.archived.min(counters.spooled),
+            spooled: counters.spooled.saturating_sub(archived_rows),
+            archived: archived_rows,
             rejected: counters.rejected + self.refused,
         };
         (summary, spooled.and(archived))

@@ -11,8 +11,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use megaping_probe::{Core, Down, Ledger, Nanos, Ring, RingCounters, Targets};
 use megaping_store::batch::{BATCH_ROWS, Desk};
 
-/// Most packets that one step of a breath may handle.
-const QUOTA: u32 = 256;
+/// Most probes that a breath sends.
+const SEND_QUOTA: u32 = 256;
+/// Most reports, arrivals or endings that a breath takes: more than it sends, so that it comes to the end of them
+/// at full speed too.
+const QUOTA: u32 = 1024;
 /// A breath is not shorter than this, unless there is a backlog: at high rates a breath sends many probes, and
 /// the shard sleeps in between.
 const BREATH_NS: u64 = 200_000;
@@ -32,8 +35,8 @@ const LINGER_NS: (u64, u64) = (10_000_000, 250_000_000);
 pub struct Board {
     /// Set by the main thread: order nothing more, wait for what is in flight, and end.
     pub stop: AtomicBool,
-    /// Set by the shard when its ring died.
-    pub down: AtomicBool,
+    /// Set until the shard has come to its end as planned: one that ends with this set has died.
+    pub alive: AtomicBool,
     /// The shard's figures as of its last publication.
     pub figures: Mutex<Figures>,
 }
@@ -78,7 +81,7 @@ pub struct Shard<R, T> {
 struct Breath {
     /// When it began.
     now: Nanos,
-    /// Whether a step stopped at its quota: there is more to do at once.
+    /// Whether a step stopped at its quota: there is more to do at once, without rest.
     backlog: bool,
 }
 
@@ -106,8 +109,9 @@ impl<R: Ring, T: Targets> Shard<R, T> {
     /// # Errors
     /// [`Down`] when the ring died; what was in flight is then still in the last published ledger.
     pub fn run(&mut self, start: Nanos) -> Result<(), Down> {
+        self.board.alive.store(true, Ordering::Relaxed);
         let end = self.breathe_to_the_end(start);
-        self.board.down.store(end.is_err(), Ordering::Relaxed);
+        self.board.alive.store(end.is_err(), Ordering::Relaxed);
         self.finish();
         end
     }
@@ -115,6 +119,14 @@ impl<R: Ring, T: Targets> Shard<R, T> {
     /// Hands over and publishes what is left at the end.
     pub fn finish(&mut self) {
         let now = self.ring.now();
+        let Shard { ring, core, desk, .. } = self;
+        // Where all has ended there is nothing to give up; a ring that died still says what never left.
+        ring.abandon();
+        let _dead = ring.reap(u32::MAX, |sent| {
+            if let Some(outcome) = core.on_sent(sent) {
+                desk.seat(outcome);
+            }
+        });
         self.desk.close();
         if let Ok(mut figures) = self.board.figures.lock() {
             *figures = self.figures(now);
@@ -164,19 +176,21 @@ impl<R: Ring, T: Targets> Shard<R, T> {
             }
         })?;
         desk.reclaim();
+        core.breathe(now);
         let drained = received < QUOTA;
+        let mut ended = 0;
         if drained {
             // Only now: an answer that is here already, though unread, is not lost.
             let seats = desk.seats();
-            core.on_tick(now, seats, QUOTA, |outcome| desk.seat(outcome));
+            ended = core.on_tick(now, seats, QUOTA, |outcome| desk.seat(outcome));
         }
         let seats = desk.seats();
-        let sent = ring.send(QUOTA, || core.next_order(now, seats))?;
+        let sent = ring.send(SEND_QUOTA, || core.next_order(now, seats))?;
         if core.is_stuck(now) {
             ring.abandon();
         }
         self.look_around(now);
-        Ok(Breath { now, backlog: reaped == QUOTA || !drained || sent == QUOTA })
+        Ok(Breath { now, backlog: reaped == QUOTA || !drained || ended == QUOTA || sent == SEND_QUOTA })
     }
 
     /// What is not done in every breath: handing over, publishing, hearing the main thread.
@@ -203,10 +217,17 @@ impl<R: Ring, T: Targets> Shard<R, T> {
         let unix_offset_ns = match self.wall {
             Wall::Fixed(offset_ns) => offset_ns,
             Wall::Live => {
-                let monotonic = self.ring.now();
+                let before = self.ring.now();
                 let unix =
                     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |unix| unix.as_nanos() as u64);
-                unix.saturating_sub(monotonic.0)
+                let width = self.ring.now().since(before);
+                // Interrupted between the readings, which tells nothing; the next look will do. (The very first
+                // is better than none.)
+                if width > CLOCK_NOISE_NS && self.desk.unix_offset_ns() > 0 {
+                    self.desk.unix_offset_ns()
+                } else {
+                    unix.saturating_sub(before.0 + width / 2)
+                }
             }
         };
         // Two readings of two clocks never agree to the nanosecond; a batch has one offset, so that noise

@@ -94,7 +94,7 @@ fn simulate(run: &Run) -> (Ledger, FaultCounts, Rows, u64) {
     let in_flight_max = (rate_pps * run.timeout_ns as f64 / SECOND as f64 * 1.1) as usize + 1024;
     let plan = Plan {
         timing: Timing {
-            round_ns: run.round_ns,
+            round_ns: run.round_ns.into(),
             rounds: Some(run.rounds),
             length_ns: None,
             late_max_ns: None,
@@ -198,4 +198,21 @@ fn answers_held_past_the_deadline_are_lost_and_late() {
     assert_eq!(ledger.late + on_the_way, world.reordered);
     assert!(world.reordered > 3000);
     assert_eq!(rows.lost, ledger.lost);
+}
+
+/// A perfect, immediate way at a rate beyond what a breath can send: the shard must keep its schedule's limits,
+/// and never take its own work for a stall.
+#[test]
+fn at_full_speed_nothing_is_taken_for_a_stall() {
+    let run = Run {
+        targets: 1 << 20,
+        rounds: 1,
+        round_ns: SECOND / 50,
+        timeout_ns: SECOND / 2,
+        faults: Faults::default(),
+    };
+    let (ledger, world, _, _) = simulate(&run);
+    assert_eq!((ledger.scheduled, ledger.unsent_total()), (1 << 20, 0));
+    assert_eq!(ledger.answered, world.answered);
+    assert_eq!(ledger.lost, world.requests - world.answered);
 }

@@ -25,8 +25,9 @@ pub trait Targets {
 /// What a schedule is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// How long a round takes: every target is probed once in it.
-    pub round_ns: u64,
+    /// How long a round takes, in nanoseconds: every target is probed once in it. Longer than any run, where a
+    /// few probes a second sample an enormous range.
+    pub round_ns: u128,
     /// Rounds in all; `None` for as many as the time allows.
     pub rounds: Option<u32>,
     /// No probe is due so long after the start, or later; `None` for no end.
@@ -37,6 +38,9 @@ pub struct Timing {
 
 /// A gap between two breaths that is longer than this is a stall: what came due in it is skipped.
 pub const STALL_NS: u64 = 500_000_000;
+
+/// A schedule without a limit of lateness that has a length is over so long after its end, whatever is left.
+const GRACE_NS: u64 = 1_000_000_000;
 
 /// One probe that is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +79,7 @@ impl Schedule {
     #[must_use]
     pub fn new(timing: Timing, targets: u64, shard: u64, shards: u64) -> Schedule {
         let turns = targets.saturating_sub(shard).div_ceil(shards.max(1));
-        let spacing = (u128::from(timing.round_ns) << 32) / u128::from(targets.max(1));
+        let spacing = (timing.round_ns << 32) / u128::from(targets.max(1));
         let first = spacing * u128::from(shard);
         Schedule {
             timing,
@@ -111,6 +115,14 @@ impl Schedule {
             self.skip = (before, now);
         }
         self.breathed = Some(now);
+        let grace_ns = self.timing.late_max_ns.unwrap_or(GRACE_NS);
+        if self
+            .timing
+            .length_ns
+            .is_some_and(|length_ns| now.since(self.start) > length_ns.saturating_add(grace_ns))
+        {
+            self.stop();
+        }
         if let Some(late_max_ns) = self.timing.late_max_ns
             && let Some(due) = self.due()
             && now.since(due) > late_max_ns
@@ -151,7 +163,7 @@ impl Schedule {
             self.turn = 0;
             self.round += 1;
             self.offset = self.first;
-            self.round_start = self.round_start + self.timing.round_ns;
+            self.round_start = self.round_start + u64::try_from(self.timing.round_ns).unwrap_or(u64::MAX);
         }
         Some(slot)
     }
@@ -167,7 +179,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn timing(round_ns: u64, rounds: u32) -> Timing {
+    fn timing(round_ns: u128, rounds: u32) -> Timing {
         Timing { round_ns, rounds: Some(rounds), length_ns: None, late_max_ns: None }
     }
 
@@ -193,6 +205,26 @@ mod tests {
         schedule.take();
         schedule.stop();
         assert_eq!(schedule.take(), None);
+    }
+
+    #[test]
+    fn what_is_left_long_after_the_end_is_given_up() {
+        let timing =
+            Timing { length_ns: Some(5000), late_max_ns: Some(700), rounds: None, ..timing(1000, 0) };
+        let mut schedule = Schedule::new(timing, 10, 0, 1);
+        schedule.begin(Nanos(100));
+        schedule.breathe(Nanos(5800));
+        assert!(schedule.due().is_some());
+        schedule.breathe(Nanos(5801));
+        assert_eq!(schedule.due(), None);
+    }
+
+    #[test]
+    fn a_round_may_be_longer_than_any_run() {
+        let timing = Timing { rounds: None, ..timing(1 << 70, 0) };
+        let mut schedule = Schedule::new(timing, 1 << 48, 1, 2);
+        let dues: Vec<u64> = (0..3).filter_map(|_| schedule.take()).map(|slot| slot.due.0).collect();
+        assert_eq!(dues, [1 << 22, 3 << 22, 5 << 22]);
     }
 
     #[test]
@@ -222,7 +254,7 @@ mod tests {
         /// Every target has its turn in every round exactly once, whatever the number of shards, and no
         /// shard's schedule goes back in time.
         #[test]
-        fn shards_share_the_turns(targets in 1u64..300, shards in 1u64..9, rounds in 1u32..4, round_ns in 1u64..1_000_000) {
+        fn shards_share_the_turns(targets in 1u64..300, shards in 1u64..9, rounds in 1u32..4, round_ns in 1u128..1_000_000) {
             let mut seen = vec![0u32; targets as usize * rounds as usize];
             for shard in 0..shards {
                 let mut schedule = Schedule::new(timing(round_ns, rounds), targets, shard, shards);

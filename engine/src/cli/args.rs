@@ -77,7 +77,7 @@ pub(super) struct PingArgs {
     #[arg(short, long, value_name = "TIME", help_heading = "Schedule")]
     #[arg(value_parser = values::time, env = "MEGAPING_INTERVAL", hide_env = true)]
     pub interval: Option<u64>,
-    /// Probes a second at most, of the whole program: 500, 10k, 1.5M [default: 10k without -i, else no limit]
+    /// Probes a second at most, of the whole program: 500, 10k, 1.5M [default: 10k, with -i 100k]
     #[arg(short, long, value_name = "PPS", help_heading = "Schedule", value_parser = values::rate)]
     #[arg(env = "MEGAPING_RATE", hide_env = true)]
     pub rate: Option<u64>,

@@ -60,7 +60,9 @@ pub fn summary(
     let elapsed_s = Nanos(Monotonic.now_ns()).since(start) as f64 / 1e9;
     // Rates are those of the time in which probes left; the wait for the last answers is no part of it.
     let sending_s = (ledger.last_sent.since(start) as f64 / 1e9).max(1e-9);
-    let rate = |count| if ledger.sent > 1 { summary::per_second(count, sending_s) } else { 0.0 };
+    // Between the first departure and the last lies one gap less than there are probes.
+    let gaps = ledger.sent.saturating_sub(1) as f64 / ledger.sent.max(1) as f64;
+    let rate = |count: u64| summary::per_second(count as f64 * gaps, sending_s);
     Summary {
         targets: plan.targets,
         scheduled: ledger.scheduled,

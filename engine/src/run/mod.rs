@@ -66,6 +66,8 @@ pub enum RunError {
     Ring { operation: &'static str, source: io::Error },
     #[error("standard output cannot be written: {0}")]
     Output(#[source] io::Error),
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[source] io::Error),
     #[error("signals cannot be caught: {0}")]
     Signals(#[source] io::Error),
     #[error("a thread of the engine panicked; its message is above")]
@@ -136,7 +138,7 @@ impl Run<'_> {
             let store = thread::Builder::new()
                 .name("store".into())
                 .spawn_scoped(scope, move || sink.run())
-                .map_err(RunError::Output)?;
+                .map_err(RunError::Thread)?;
             let mut threads = Vec::new();
             for (index, mut shard) in shards.into_iter().enumerate() {
                 let body = move || {
@@ -149,7 +151,7 @@ impl Run<'_> {
                     Err(error) => {
                         watch::stop_all(&boards);
                         sink_board.finish(&store);
-                        return Err(RunError::Output(error));
+                        return Err(RunError::Thread(error));
                     }
                 }
             }
@@ -160,6 +162,7 @@ impl Run<'_> {
                 sink: &sink_board,
                 signals: &stop,
                 threads: &threads,
+                store: &store,
                 start,
                 // Outcomes on the same terminal would be drawn into the line, and they are progress enough.
                 draws: self.options.output == OutputFormat::None || !io::stdout().is_terminal(),

@@ -9,10 +9,12 @@ use crate::cli::PingOptions;
 
 /// A user who names neither a rate nor an interval gets at most this: fast, and no network notices.
 const POLITE_PPS: u64 = 10_000;
+/// The same for one who names an interval alone: what a slip of the finger may cost.
+const UNASKED_PPS: u64 = 100_000;
 /// Between probes of one target, where the user does not say.
 const INTERVAL_NS: u64 = 1_000_000_000;
 /// No demand is taken for more than this: a round grows instead.
-const CEILING_PPS: u64 = 20_000_000;
+const CEILING_PPS: u64 = 5_000_000;
 /// Probes in flight that a run may need: 1.6 GiB of table.
 const IN_FLIGHT_MAX: f64 = (1u64 << 25) as f64;
 /// A run without a count skips probes that are later than a round, within these bounds.
@@ -29,7 +31,7 @@ pub struct RunPlan {
     /// Targets in all.
     pub targets: u64,
     /// How long a round takes.
-    pub round_ns: u64,
+    pub round_ns: u128,
     /// Rounds, if limited.
     pub count: Option<u32>,
     /// The end, from the start on, if there is one.
@@ -46,18 +48,18 @@ impl RunPlan {
     /// # Errors
     /// [`RunError::TooManyInFlight`] where rate and timeout together need more memory than makes sense.
     pub fn new(options: &PingOptions, targets: u64) -> Result<RunPlan, RunError> {
-        let rate_pps = match (options.rate_pps, options.interval_ns) {
-            (None, None) => Some(POLITE_PPS),
-            (rate_pps, _) => rate_pps,
+        let fastest_pps = match (options.rate_pps, options.interval_ns) {
+            (None, None) => POLITE_PPS,
+            (None, Some(_)) => UNASKED_PPS,
+            (Some(rate_pps), _) => rate_pps.min(CEILING_PPS),
         };
-        let fastest_pps = rate_pps.unwrap_or(CEILING_PPS).min(CEILING_PPS);
         let fastest_ns = u128::from(targets) * 1_000_000_000 / u128::from(fastest_pps);
-        let round_ns =
-            u64::try_from(fastest_ns).unwrap_or(u64::MAX / 4).max(options.interval_ns.unwrap_or(INTERVAL_NS));
+        let round_ns = fastest_ns.max(options.interval_ns.unwrap_or(INTERVAL_NS).into());
         let scheduled_pps = targets as f64 * 1e9 / round_ns as f64;
-        let pace_pps = match rate_pps {
+        let pace_pps = match options.rate_pps {
             None => scheduled_pps * CATCH_UP.0,
-            Some(rate_pps) => (rate_pps as f64).max(scheduled_pps * CATCH_UP.1),
+            // Where the rate is what limits the schedule, it needs a little more to catch up.
+            Some(_) => (fastest_pps as f64).max(scheduled_pps * CATCH_UP.1),
         };
 
         let timeout_s = options.timeout_ns as f64 / 1e9;
@@ -87,7 +89,7 @@ impl RunPlan {
                 length_ns: self.duration_ns,
                 late_max_ns: match self.count {
                     Some(_) => None,
-                    None => Some(self.round_ns.clamp(LATE_MAX_NS.0, LATE_MAX_NS.1)),
+                    None => Some((self.round_ns.min(LATE_MAX_NS.1.into()) as u64).max(LATE_MAX_NS.0)),
                 },
             },
             shard,
@@ -118,7 +120,9 @@ impl RunPlan {
     /// How long sending takes when nothing comes between, where that is known.
     #[must_use]
     pub fn sending_ns(&self) -> Option<u64> {
-        let rounds_ns = self.count.map(|count| self.round_ns.saturating_mul(u64::from(count)));
+        let rounds_ns = self
+            .count
+            .map(|count| u64::try_from(self.round_ns.saturating_mul(u128::from(count))).unwrap_or(u64::MAX));
         match (rounds_ns, self.duration_ns) {
             (Some(rounds_ns), Some(duration_ns)) => Some(rounds_ns.min(duration_ns)),
             (rounds_ns, duration_ns) => rounds_ns.or(duration_ns),

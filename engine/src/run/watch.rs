@@ -14,7 +14,7 @@ use signal_hook::flag;
 use super::RunPlan;
 use crate::progress::{Progress, ProgressLine};
 use crate::shard::Board;
-use crate::sink::SinkBoard;
+use crate::sink::{SinkBoard, SinkEnd};
 
 /// How often the main thread looks.
 const LOOK: Duration = Duration::from_millis(20);
@@ -55,6 +55,7 @@ pub struct Scene<'a, 't> {
     pub sink: &'a SinkBoard,
     pub signals: &'a Signals,
     pub threads: &'a [ScopedJoinHandle<'t, Result<(), Down>>],
+    pub store: &'a ScopedJoinHandle<'t, SinkEnd>,
     pub start: Nanos,
     /// Whether a progress line is welcome, if standard error is a terminal.
     pub draws: bool,
@@ -86,7 +87,11 @@ pub fn until_done(scene: &Scene<'_, '_>) {
     while !scene.threads.iter().all(ScopedJoinHandle::is_finished) {
         // One shard that ends before its time takes the others with it: a run is whole or it is over.
         let broken = scene.threads.iter().any(ScopedJoinHandle::is_finished) && scene.is_any_down();
-        if scene.signals.interrupted() || scene.sink.failed.load(Ordering::Acquire) || broken {
+        if scene.signals.interrupted()
+            || scene.sink.failed.load(Ordering::Acquire)
+            || broken
+            || scene.store.is_finished()
+        {
             stop_all(scene.boards);
         }
         if let Some(line) = &mut line {
@@ -108,7 +113,7 @@ struct Rate {
 impl Scene<'_, '_> {
     fn is_any_down(&self) -> bool {
         let ended = self.boards.iter().zip(self.threads).filter(|(_, thread)| thread.is_finished());
-        ended.into_iter().any(|(board, _)| board.down.load(Ordering::Relaxed))
+        ended.into_iter().any(|(board, _)| board.alive.load(Ordering::Relaxed))
     }
 
     fn progress(&self, rate: &mut Rate) -> Progress {

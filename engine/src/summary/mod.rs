@@ -28,7 +28,7 @@ pub struct Summary {
     pub lost: u64,
     /// Probes that never left, by [`Unsent::name`]; other than zero alone.
     pub unsent: BTreeMap<&'static str, u64>,
-    /// Probes that are under way still: zero unless the run was cut short twice.
+    /// Probes that are under way still: zero unless a way to the wire died.
     pub in_flight: u64,
     /// Answers to probes that were answered already.
     pub duplicates: u64,
@@ -40,9 +40,9 @@ pub struct Summary {
     pub foreign: u64,
     /// Whether the run was stopped before its end.
     pub interrupted: bool,
-    /// From the first probe to the last outcome, in seconds.
+    /// From the first probe to the end of the program's work, results written, in seconds.
     pub elapsed_s: f64,
-    /// Probes that left, a second.
+    /// Probes that left, a second of the time in which probes left.
     pub sent_pps: f64,
     /// Probes that an echo reply answered, a second.
     pub answered_pps: f64,
@@ -183,8 +183,8 @@ pub fn unsent_by_name(counts: &[u64; Unsent::ALL.len()]) -> BTreeMap<&'static st
 
 /// A count a second to one decimal; zero for no time at all.
 #[must_use]
-pub fn per_second(count: u64, elapsed_s: f64) -> f64 {
-    if elapsed_s > 0.0 { (count as f64 / elapsed_s * 10.0).round() / 10.0 } else { 0.0 }
+pub fn per_second(count: f64, elapsed_s: f64) -> f64 {
+    if elapsed_s > 0.0 { (count / elapsed_s * 10.0).round() / 10.0 } else { 0.0 }
 }
 
 impl Summary {

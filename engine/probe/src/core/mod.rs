@@ -148,11 +148,17 @@ impl<T: Targets> Core<T> {
         }
     }
 
-    /// Lets time pass: ends what nobody answered, and skips what is overdue. Makes at most `quota` outcomes,
-    /// and skips no more than the `seats` allow.
+    /// Tells the core the time, at every breath: from the gaps it knows a stall.
     #[inline]
-    pub fn on_tick(&mut self, now: Nanos, seats: usize, quota: u32, mut emit: impl FnMut(Outcome)) {
+    pub fn breathe(&mut self, now: Nanos) {
         self.schedule.breathe(now);
+    }
+
+    /// Lets time pass: ends what nobody answered, and skips what is overdue. Makes at most `quota` outcomes,
+    /// and skips no more than the `seats` allow (rows that are free, as in [`Core::next_order`]). Returns how
+    /// many outcomes it made.
+    #[inline]
+    pub fn on_tick(&mut self, now: Nanos, seats: usize, quota: u32, mut emit: impl FnMut(Outcome)) -> u32 {
         let mut left = quota;
         while left > 0 {
             let Some(entry) = self.table.oldest() else { break };
@@ -171,20 +177,23 @@ impl<T: Targets> Core<T> {
             }
             self.table.pass_oldest();
         }
-        self.skip_overdue(now, seats, left, emit);
+        // Each loss has taken its seat, and is in flight no more.
+        let seats = seats.saturating_sub((quota - left) as usize);
+        quota - left + self.skip_overdue(now, seats, left, emit)
     }
 
-    fn skip_overdue(&mut self, now: Nanos, seats: usize, quota: u32, mut emit: impl FnMut(Outcome)) {
+    fn skip_overdue(&mut self, now: Nanos, seats: usize, quota: u32, mut emit: impl FnMut(Outcome)) -> u32 {
         let free = (seats as u64).saturating_sub(self.ledger.in_flight);
-        for _ in 0..free.min(u64::from(quota)) {
+        let most = free.min(u64::from(quota)) as u32;
+        for skipped in 0..most {
             match self.schedule.due() {
                 Some(due) if due <= now && self.schedule.is_overdue(due) => {}
-                _ => return,
+                _ => return skipped,
             }
-            let Some(slot) = self.schedule.take() else { return };
+            let Some(slot) = self.schedule.take() else { return skipped };
             let reason = if self.starved { Unsent::Backpressure } else { Unsent::Overdue };
             let (target, destination) = self.ahead.target(&self.targets, slot.turn);
-            let skipped = Entry {
+            let entry = Entry {
                 destination,
                 at: slot.due,
                 target,
@@ -196,8 +205,9 @@ impl<T: Targets> Core<T> {
             };
             self.ledger.scheduled += 1;
             self.ledger.unsent[reason as usize] += 1;
-            emit(outcome(&skipped, Verdict::Unsent(reason)));
+            emit(outcome(&entry, Verdict::Unsent(reason)));
         }
+        most
     }
 
     /// When the core wants to be asked again; `None` when it has nothing to wait for.

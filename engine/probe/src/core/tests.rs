@@ -70,7 +70,9 @@ fn one_in_flight() -> (Core<Line>, Order) {
 
 fn tick(core: &mut Core<Line>, now: u64) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    core.on_tick(Nanos(now), SEATS, 256, |outcome| outcomes.push(outcome));
+    core.breathe(Nanos(now));
+    let made = core.on_tick(Nanos(now), SEATS, 256, |outcome| outcomes.push(outcome));
+    assert_eq!(made as usize, outcomes.len());
     assert!(core.ledger().balances());
     outcomes
 }
@@ -174,7 +176,7 @@ fn errors_end_a_probe_with_a_long_quote_and_with_eight_bytes() {
 fn a_refused_probe_is_unsent_with_its_reason() {
     let mut core = core_for(3, 1, None);
     let now = Nanos(2_000_000_000);
-    core.on_tick(now, SEATS, 256, |_| {});
+    core.breathe(now);
     let orders: Vec<Order> = std::iter::from_fn(|| core.next_order(now, SEATS)).collect();
     assert_eq!(orders.len(), 3);
     let refuse = |reason, key| Sent { key, result: Err(reason) };
@@ -289,4 +291,24 @@ fn a_coarse_bound_is_never_narrower_and_at_most_a_quarter_wider() {
         let coarse = coarse(error_ns);
         assert!(coarse >= error_ns && u64::from(coarse) * 4 <= u64::from(error_ns) * 5 + 4, "{error_ns}");
     }
+}
+
+#[test]
+fn losses_take_their_own_seats_and_skipped_probes_only_free_ones() {
+    let mut core = core_for(1000, 9, Some(100_000_000));
+    let mut now = 0;
+    let (mut seats, mut rows) = (1500usize, 0usize);
+    for _ in 0..40 {
+        core.breathe(Nanos(now));
+        core.on_tick(Nanos(now), seats - rows, 256, |_| rows += 1);
+        assert!(rows + core.ledger().in_flight as usize <= seats, "an outcome without a seat");
+        while let Some(order) = core.next_order(Nanos(now), seats - rows) {
+            left(&mut core, &order, now);
+        }
+        assert!(rows + core.ledger().in_flight as usize <= seats && core.ledger().balances());
+        now += 300_000_000;
+    }
+    assert_eq!(core.ledger().ended() as usize, rows);
+    seats -= rows + core.ledger().in_flight as usize;
+    assert_eq!(seats, 0, "every seat was used, and none twice");
 }

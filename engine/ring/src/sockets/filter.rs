@@ -61,7 +61,7 @@ const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
 /// ICMP types that answer a probe, beside the echo reply: unreachable, source quench, redirect, time
 /// exceeded, parameter problem (RFC 792).
-pub(crate) const ICMP_ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
+pub(crate) const ICMP_ERRORS: [u8; 3] = [3, 11, 12];
 /// ICMPv6 types likewise: unreachable, too big, time exceeded, parameter problem (RFC 4443 section 2.1).
 pub(crate) const ICMPV6_ERRORS: [u8; 4] = [1, 2, 3, 4];
 pub(crate) const ICMP_ECHO_REPLY: u8 = 0;
