@@ -48,7 +48,7 @@ pub(crate) fn attach(ifname: &str, program: BorrowedFd<'_>) -> Result<Mode, Load
 /// whatever way, because the kernel closes the descriptor.
 #[derive(Debug)]
 pub(crate) struct Link {
-    link: OwnedFd,
+    held: OwnedFd,
     pub mode: Mode,
     /// Why the driver would not have it, in generic mode.
     pub refusal: Option<io::Error>,
@@ -60,14 +60,14 @@ impl Link {
         let index = index(ifname)?;
         refuse_occupied(ifname, index)?;
         let refusal = match sys::link(index, program, true) {
-            Ok(link) => return Ok(Link { link, mode: Mode::Driver, refusal: None }),
+            Ok(held) => return Ok(Link { held, mode: Mode::Driver, refusal: None }),
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
                 return Err(LoadError::Permission { operation: "attach an XDP program" });
             }
             Err(e) => e,
         };
         match sys::link(index, program, false) {
-            Ok(link) => Ok(Link { link, mode: Mode::Generic, refusal: Some(refusal) }),
+            Ok(held) => Ok(Link { held, mode: Mode::Generic, refusal: Some(refusal) }),
             Err(source) => {
                 // Somebody may have come in between.
                 refuse_occupied(ifname, index)?;
@@ -78,7 +78,7 @@ impl Link {
 
     /// Whether the program is on the interface still.
     pub fn is_attached(&self) -> io::Result<bool> {
-        Ok(sys::link_interface(self.link.as_fd())? != 0)
+        Ok(sys::link_interface(self.held.as_fd())? != 0)
     }
 }
 

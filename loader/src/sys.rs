@@ -49,6 +49,8 @@ pub struct ProgramInfo {
     pub name: String,
     /// In the order of the object file.
     pub map_ids: Vec<u32>,
+    /// Instructions that the verifier walked to be sure of it.
+    pub verified_instructions: u32,
 }
 
 /// `BPF_OBJ_GET_INFO_BY_FD` for a program.
@@ -67,7 +69,11 @@ pub fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     })?;
     let name: Vec<u8> = info.name.iter().map(|c| c.to_ne_bytes()[0]).take_while(|c| *c != 0).collect();
     let known = MAX_MAPS.min(info.nr_map_ids as usize);
-    Ok(ProgramInfo { name: String::from_utf8_lossy(&name).into_owned(), map_ids: map_ids[..known].to_vec() })
+    Ok(ProgramInfo {
+        name: String::from_utf8_lossy(&name).into_owned(),
+        map_ids: map_ids[..known].to_vec(),
+        verified_instructions: info.verified_insns,
+    })
 }
 
 /// Runs a program over a frame (`BPF_PROG_TEST_RUN`), each time as the last run left it: the last verdict, and

@@ -178,4 +178,15 @@ impl Steer {
         let run = sys::test_run(self.program.as_fd(), frame, &mut [0; 4096], repeat);
         Ok(run.map_err(|source| LoadError::TestRun { source })?.mean_ns)
     }
+
+    /// Instructions that the verifier walked to be sure of the program; it gives up at a million. Zero where the
+    /// kernel (before 5.16) does not say.
+    ///
+    /// # Errors
+    /// [`LoadError::Query`].
+    pub fn verified_instructions(&self) -> Result<u32, LoadError> {
+        let info = sys::program_info(self.program.as_fd());
+        let info = info.map_err(|source| LoadError::Query { ifname: "(of the program)".into(), source })?;
+        Ok(info.verified_instructions)
+    }
 }
