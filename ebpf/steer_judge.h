@@ -145,7 +145,7 @@ __noinline __u32 mp_walk(struct xdp_md *ctx, __u32 at, __u32 limit, __u32 next)
 		/* The verifier of Linux 6.1 needs the bound by construction; clang must not see that it is there. */
 		asm volatile("" : "+r"(at));
 		p = data + (at & OFFSET_MASK);
-		if (at + 8 > limit || p + 8 > end)
+		if (p + 8 > end)
 			return WALK_ENDED | MP_STEER_MALFORMED;
 		if (next == IPPROTO_FRAGMENT && *(const __be16 *)(p + 2) & bpf_htons(IPV6_OFFSET))
 			return WALK_ENDED | MP_STEER_LATER_FRAGMENTS;

@@ -112,7 +112,7 @@ fn root_sigkill_leaves_nothing_attached() {
     // In the child, which is this test again: attach, and wait to be killed.
     if let Ok(ifname) = std::env::var(CHILD) {
         let _steer = Steer::attach(&ifname, CONFIG).unwrap();
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(Duration::from_mins(1));
         return;
     }
     in_own_network(|| {

@@ -185,6 +185,9 @@ pub fn accepted() -> Vec<Frame> {
                 V4 => frame.clone().options(12),
                 V6 => frame.clone().headers(&[extension(0, 1), extension(51, 4), fragment_header(0, true)]),
             };
+            if ip == V6 {
+                frames.push(frame.clone().headers(&[extension(60, 2)]));
+            }
             for frame in [frame, dressed] {
                 frames.push(frame.clone().tags(&[0x8100]));
                 frames.push(frame.clone().tags(&[0x88a8, 0x8100]));

@@ -122,7 +122,7 @@ fn root_first_fragments_are_ours_and_later_ones_the_kernels() {
             (Frame::error(ip, 4, &request(ip, OURS)), SteerCounter::Errors),
         ] {
             let fragment = |offset: u16, more: bool| match ip {
-                Ip::V4 => frame.clone().fragment(offset / 8 | u16::from(more) << 13),
+                Ip::V4 => frame.clone().fragment((offset / 8) | (u16::from(more) << 13)),
                 Ip::V6 => frame.clone().headers(&[fragment_header(offset, more)]),
             };
             assert_judged(&steer, &fragment(0, false), expected);
