@@ -2,12 +2,13 @@
 //!
 //! A ring moves packet bytes and stamps them; it knows nothing of ICMP but what the filter on its socket needs.
 //! [`PacketRing`] is the trait, [`MemoryRing`] the one for tests and for measuring our own code, [`RawRing`] the
-//! one that runs wherever raw sockets may be opened.
+//! one that runs wherever raw sockets may be opened, [`XdpRing`] the one that goes past the network stack.
 
 mod clock;
 pub mod memory;
 mod packet;
 pub mod raw;
+pub mod xdp;
 
 pub use clock::{Clock, Monotonic, Virtual, process_cpu_ns};
 pub use memory::{FaultCounts, Faults, MemoryConfig, MemoryRing, Responder};
@@ -15,3 +16,4 @@ pub use packet::{
     Counters, Departure, Incoming, Layer, Outgoing, PacketRing, Refused, RingDown, TakenBy, TimeStamp,
 };
 pub use raw::{Family, IdentifierMatch, OpenError, RawConfig, RawRing};
+pub use xdp::{XdpConfig, XdpOpenError, XdpRing};

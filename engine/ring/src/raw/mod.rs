@@ -31,7 +31,7 @@ mod outbox;
 mod recv;
 mod send;
 mod socket;
-mod stamps;
+pub(crate) mod stamps;
 
 use std::io;
 use std::net::IpAddr;

@@ -10,7 +10,7 @@ use crate::packet::{TakenBy, TimeStamp};
 /// The stamp of packet `index` of the `count` that left, in their order, between two readings of the clock:
 /// the middle of its share, off by no more than to the farther reading.
 #[inline]
-pub(super) fn departure(before_ns: u64, after_ns: u64, index: u32, count: u32) -> TimeStamp {
+pub(crate) fn departure(before_ns: u64, after_ns: u64, index: u32, count: u32) -> TimeStamp {
     let span = after_ns.saturating_sub(before_ns);
     let into = span.saturating_mul(2 * u64::from(index) + 1) / (2 * u64::from(count.max(1)));
     let error_ns = into.max(span.saturating_sub(into));

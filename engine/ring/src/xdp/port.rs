@@ -1,0 +1,309 @@
+//! One receive queue's socket with its UMEM and four rings, through `xsk-rs`. The only file that knows of it.
+//!
+//! ```text
+//!               stage, submit                                       put back
+//!     ledger ------------------> transmit ring -> kernel -> completion ring -------> ledger
+//!            ------------------> fill ring     -> kernel -> receive ring    --,
+//!                    ^-------------------------- each(bytes, stamp) <---------'
+//! ```
+//!
+//! xsk-rs asks of its callers that a descriptor they hand over is of this UMEM, and that nobody touches a frame
+//! while the kernel has it. The [`Ledger`] keeps both: descriptors are those of the UMEM, by the index of a frame,
+//! and there is one [`Frame`](super::frame::Frame) for each, which `give` takes away.
+
+use std::error::Error;
+use std::ffi::CString;
+use std::io;
+use std::num::NonZeroU32;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use xsk_rs::config::{
+    BindFlags, FrameSize, Interface, LibxdpFlags, QueueSize, SocketConfig, UmemConfig, XdpFlags,
+};
+use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem};
+
+use super::config::{Binding, FRAME_SIZE, XdpConfig, XdpOpenError};
+use super::frame::{Frames, Ledger};
+
+/// Frames that are handed to the kernel, or taken from it, at a time.
+const BATCH: usize = 64;
+/// Bytes of `struct mp_steer_stamp`, which the steering program puts before a frame.
+pub(super) const STAMP_SIZE: usize = 16;
+/// `MP_STEER_SEAL`: what its two words differ by.
+pub(super) const STAMP_SEAL: u64 = 0x6d65_6761_7069_6e67;
+/// A socket that was closed a moment ago may still hold the queue: this often, this long.
+const BUSY_RETRIES: u32 = 20;
+const BUSY_WAIT: Duration = Duration::from_millis(10);
+
+pub(super) struct Port {
+    transmit: TxQueue,
+    receive: RxQueue,
+    fill: FillQueue,
+    completion: CompQueue,
+    umem: Umem,
+    ledger: Ledger,
+    /// By frame, as the UMEM made them.
+    descriptors: Box<[FrameDesc]>,
+    staged: Vec<FrameDesc>,
+    scratch: Box<[FrameDesc; BATCH]>,
+    returned: Vec<FrameDesc>,
+    ring_size: u32,
+    pub(super) binding: Binding,
+}
+
+impl Port {
+    /// Binds to a queue; `sends` adds the frames for the way out.
+    pub(super) fn open(config: &XdpConfig, queue: u32, sends: bool) -> Result<Self, XdpOpenError> {
+        let mut refusal = None;
+        if config.zero_copy {
+            match Self::bind(config, queue, sends, BindFlags::XDP_ZEROCOPY) {
+                Err(XdpOpenError::Bind { source, .. }) => refusal = Some(source),
+                other => return other,
+            }
+        }
+        let mut port = Self::bind(config, queue, sends, BindFlags::XDP_COPY)?;
+        port.binding.refusal = refusal;
+        Ok(port)
+    }
+
+    fn bind(config: &XdpConfig, queue: u32, sends: bool, how: BindFlags) -> Result<Self, XdpOpenError> {
+        let name = CString::new(config.interface.as_str()).map_err(|_| XdpOpenError::NoSuchInterface {
+            name: config.interface.clone(),
+            source: io::ErrorKind::InvalidInput.into(),
+        })?;
+        let interface = Interface::new(name);
+        let ring = queue_size(config.ring_size)?;
+        let socket_config = SocketConfig::builder()
+            .rx_queue_size(ring)
+            .tx_queue_size(ring)
+            .libxdp_flags(LibxdpFlags::XSK_LIBXDP_FLAGS_INHIBIT_PROG_LOAD)
+            .xdp_flags(XdpFlags::empty())
+            .bind_flags(how | BindFlags::XDP_USE_NEED_WAKEUP)
+            .build();
+        for attempt in 0.. {
+            let (umem, descriptors, huge_pages) = make_umem(config, sends)?;
+            // SAFETY: the UMEM is new, so no frame of it is in use elsewhere, and no other socket shares it.
+            match unsafe { Socket::new(socket_config, &umem, &interface, queue) } {
+                Ok((transmit, receive, Some((fill, completion)))) => {
+                    let ledger = Ledger::new(descriptors.len() as u32, FRAME_SIZE);
+                    let zero_copy = how.contains(BindFlags::XDP_ZEROCOPY);
+                    let mut port = Self {
+                        transmit,
+                        receive,
+                        fill,
+                        completion,
+                        umem,
+                        ledger,
+                        descriptors: descriptors.into_boxed_slice(),
+                        staged: Vec::with_capacity(BATCH),
+                        scratch: Box::new([FrameDesc::default(); BATCH]),
+                        returned: Vec::with_capacity(BATCH),
+                        ring_size: config.ring_size,
+                        binding: Binding { queue, zero_copy, refusal: None, huge_pages },
+                    };
+                    port.fill_up();
+                    return Ok(port);
+                }
+                Ok(_) => return Err(bind_error(config, queue, io::ErrorKind::AlreadyExists.into())),
+                Err(e) => {
+                    let source = os_error(&e);
+                    if source.raw_os_error() != Some(libc::EBUSY) || attempt >= BUSY_RETRIES {
+                        return Err(bind_error(config, queue, source));
+                    }
+                    std::thread::sleep(BUSY_WAIT);
+                }
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Gives the kernel as many frames to receive into as the fill ring holds.
+    fn fill_up(&mut self) {
+        for _ in 0..self.ring_size {
+            let Some(frame) = self.ledger.lend() else { break };
+            self.returned.push(self.descriptors[self.ledger.give(frame)]);
+            if self.returned.len() == BATCH {
+                self.give_back();
+            }
+        }
+        self.give_back();
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open as long as a queue of the socket lives, and `self` holds all four.
+        unsafe { BorrowedFd::borrow_raw(self.transmit.fd().as_raw_fd()) }
+    }
+
+    /// Frames that can be staged now.
+    #[inline]
+    pub(super) fn room(&mut self) -> u32 {
+        let room = self.transmit.nb_free_exact().saturating_sub(self.staged.len() as u32);
+        room.min(self.ledger.frames().free).min((BATCH - self.staged.len()) as u32)
+    }
+
+    /// Lends a frame's bytes, all of them, to `write`, and stages as many as it says it wrote; none for zero.
+    #[inline]
+    pub(super) fn stage(&mut self, write: impl FnOnce(&mut [u8]) -> usize) {
+        let Some(frame) = self.ledger.lend() else { return };
+        let descriptor = &mut self.descriptors[frame.index()];
+        // SAFETY: the descriptor is of this UMEM, and the frame is lent to us: nobody else has it.
+        let mut data = unsafe { self.umem.data_mut(descriptor) };
+        data.cursor().set_pos(FRAME_SIZE as usize);
+        let length = write(data.contents_mut());
+        data.cursor().set_pos(length);
+        if length == 0 {
+            self.ledger.put_back(frame);
+        } else {
+            let index = self.ledger.give(frame);
+            self.staged.push(self.descriptors[index]);
+        }
+    }
+
+    /// Puts what is staged onto the transmit ring.
+    #[inline]
+    pub(super) fn submit(&mut self) {
+        // SAFETY: the descriptors are of this UMEM, and their frames were given away when they were staged.
+        let taken = unsafe { self.transmit.produce(&self.staged) };
+        debug_assert_eq!(taken, self.staged.len(), "no more was staged than there was room for");
+        self.staged.clear();
+    }
+
+    /// Packets on the transmit ring that the kernel has not taken yet.
+    #[inline]
+    pub(super) fn on_ring(&mut self) -> u32 {
+        self.ring_size.saturating_sub(self.transmit.nb_free_exact())
+    }
+
+    /// Has the kernel send, unless the driver does so by itself; whether it took a system call. What the kernel
+    /// cannot take now (EAGAIN, ENOBUFS, EBUSY, ENETDOWN) stays on the ring.
+    #[inline]
+    pub(super) fn kick(&mut self) -> io::Result<bool> {
+        let needed = self.transmit.needs_wakeup();
+        if needed {
+            self.transmit.wakeup()?;
+        }
+        Ok(needed)
+    }
+
+    /// Takes back the frames that were sent.
+    #[inline]
+    pub(super) fn reclaim(&mut self) {
+        loop {
+            // SAFETY: the scratch descriptors name no frame; they are overwritten with what the kernel hands back.
+            let count = unsafe { self.completion.consume(&mut self.scratch[..]) };
+            for descriptor in &self.scratch[..count] {
+                if let Some(frame) = self.ledger.take(descriptor.addr()) {
+                    self.ledger.put_back(frame);
+                }
+            }
+            if count < BATCH {
+                return;
+            }
+        }
+    }
+
+    /// Hands out up to `limit` frames with the time of their arrival, where the steering program stamped it, and
+    /// gives them to the kernel again; how many there were.
+    #[inline]
+    pub(super) fn receive(&mut self, limit: usize, mut each: impl FnMut(&[u8], Option<u64>)) -> usize {
+        // SAFETY: as in `reclaim`.
+        let count = unsafe { self.receive.consume(&mut self.scratch[..limit.min(BATCH)]) };
+        for descriptor in &self.scratch[..count] {
+            let Some(frame) = self.ledger.take(descriptor.addr()) else { continue };
+            // SAFETY: the kernel says that the packet lies there, in a frame of this UMEM that it has just handed
+            // back; until it is given away again below, nobody writes to it.
+            let bytes = unsafe { self.umem.data(descriptor) }.contents();
+            let room = descriptor.addr() % FRAME_SIZE as usize;
+            each(bytes, take_stamp(bytes, room));
+            self.returned.push(self.descriptors[self.ledger.give(frame)]);
+        }
+        self.give_back();
+        count
+    }
+
+    /// Puts the frames to receive into, already given, onto the fill ring. It holds as many as there are.
+    #[inline]
+    fn give_back(&mut self) {
+        // SAFETY: the descriptors are of this UMEM, and their frames were given away by the ledger.
+        let taken = unsafe { self.fill.produce(&self.returned) };
+        debug_assert_eq!(taken, self.returned.len(), "the fill ring holds all frames to receive into");
+        self.returned.clear();
+    }
+
+    /// Arrivals that the kernel dropped for want of a frame, or of room on the receive ring.
+    pub(super) fn dropped(&self) -> u64 {
+        self.receive.fd().xdp_statistics().map_or(0, |s| s.rx_dropped() + s.rx_ring_full())
+    }
+
+    pub(super) fn frames(&self) -> Frames {
+        self.ledger.frames()
+    }
+}
+
+/// Reads the stamp before a packet that lies `room` bytes into its frame, and breaks its seal, so that the next
+/// packet in this frame does not inherit it.
+#[inline]
+fn take_stamp(bytes: &[u8], room: usize) -> Option<u64> {
+    if room < STAMP_SIZE {
+        return None;
+    }
+    // The stamp is outside of `bytes`: the pointer must come from the mapping, which the kernel was given.
+    let stamp = std::ptr::with_exposed_provenance_mut::<u64>(bytes.as_ptr().addr() - STAMP_SIZE);
+    // SAFETY: `room` says that the sixteen bytes before the packet are of the same frame, which is lent to us while
+    // `Port::receive` runs: nobody else reads or writes it. No alignment is assumed.
+    unsafe {
+        let (arrived_ns, seal) = (stamp.read_unaligned(), stamp.add(1).read_unaligned());
+        stamp.add(1).write_unaligned(0);
+        (arrived_ns ^ seal == STAMP_SEAL).then_some(arrived_ns)
+    }
+}
+
+/// Frames for the way in, and where it `sends`, as many for the way out.
+fn make_umem(config: &XdpConfig, sends: bool) -> Result<(Umem, Vec<FrameDesc>, bool), XdpOpenError> {
+    let frames = if sends { 2 * config.ring_size } else { config.ring_size };
+    let ring = queue_size(config.ring_size)?;
+    let failed = |source| XdpOpenError::Umem { bytes: u64::from(frames) * u64::from(FRAME_SIZE), source };
+    let size = FrameSize::new(FRAME_SIZE).map_err(|e| failed(io::Error::other(e)))?;
+    let umem_config = UmemConfig::builder()
+        .frame_size(size)
+        .fill_queue_size(ring)
+        .comp_queue_size(ring)
+        .build()
+        .map_err(|e| failed(io::Error::other(e)))?;
+    let frames = NonZeroU32::new(frames).unwrap_or(NonZeroU32::MIN);
+    if config.huge_pages
+        && let Ok((umem, descriptors)) = Umem::new(umem_config, frames, true)
+    {
+        return Ok((umem, descriptors, true));
+    }
+    let (umem, descriptors) = Umem::new(umem_config, frames, false).map_err(|e| {
+        let source = os_error(&e);
+        match source.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => XdpOpenError::NoPrivilege { source },
+            Some(libc::EAFNOSUPPORT) => XdpOpenError::Unsupported { source },
+            _ => failed(source),
+        }
+    })?;
+    Ok((umem, descriptors, false))
+}
+
+fn queue_size(size: u32) -> Result<QueueSize, XdpOpenError> {
+    let range = "a power of two";
+    QueueSize::new(size).map_err(|_| XdpOpenError::OutOfRange { field: "ring_size", value: size, range })
+}
+
+/// xsk-rs keeps the kernel's error as the source of its own.
+fn os_error(error: &(dyn Error + 'static)) -> io::Error {
+    let code = error.source().and_then(|e| e.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error);
+    code.map_or_else(|| io::Error::other(error.to_string()), io::Error::from_raw_os_error)
+}
+
+fn bind_error(config: &XdpConfig, queue: u32, source: io::Error) -> XdpOpenError {
+    let name = config.interface.clone();
+    match source.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => XdpOpenError::NoPrivilege { source },
+        Some(libc::ENODEV) => XdpOpenError::NoSuchInterface { name, source },
+        _ => XdpOpenError::Bind { name, queue, source },
+    }
+}
