@@ -72,11 +72,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let until = began + Duration::from_secs(seconds.into());
         workers.push(std::thread::spawn(move || run(ring, quota, until)));
     }
-    let (mut answered, mut sent) = (0u64, 0u64);
+    let (mut sent, mut dropped, mut answered) = (0u64, 0u64, 0u64);
     for worker in workers {
-        let (ring, worker_sent, worker_answered, error_ns) =
-            worker.join().map_err(|_| "a worker panicked")?;
-        (sent, answered) = (sent + worker_sent, answered + worker_answered);
+        let (ring, tally) = worker.join().map_err(|_| "a worker panicked")?;
+        (sent, dropped, answered) = (sent + tally.sent, dropped + tally.dropped, answered + tally.answered);
+        let error_ns = tally.errors_ns / tally.sent.max(1);
         println!(
             "  {:?}, {:?}, departures known within {error_ns} ns (mean)",
             ring.counters(),
@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let (elapsed, cpu_ns) = (began.elapsed(), process_cpu_ns() - began_cpu_ns);
     println!(
-        "{rings} rings, {quota} a call: sent {sent}, answered {answered} ({:.0}/s), {:.0} ns of this process each",
+        "{rings} rings, {quota} a call: sent {sent}, dropped on the way out {dropped}, answered {answered} ({:.0}/s), {:.0} ns of this process each",
         answered as f64 / elapsed.as_secs_f64(),
         cpu_ns as f64 / answered as f64
     );
@@ -99,27 +99,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Sends until the time is over, then waits for what is on its way: sent, answered, mean error of departures.
-fn run(mut ring: XdpRing, quota: u32, until: Instant) -> (XdpRing, u64, u64, u64) {
+/// What became of a worker's packets.
+#[derive(Default)]
+struct Tally {
+    sent: u64,
+    /// Taken, and not sent.
+    dropped: u64,
+    answered: u64,
+    /// The error bounds of all departures together.
+    errors_ns: u64,
+}
+
+/// Sends until the time is over, then waits for what is on its way.
+fn run(mut ring: XdpRing, quota: u32, until: Instant) -> (XdpRing, Tally) {
     let destination = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
-    let (mut sent, mut answered, mut errors_ns) = (0u64, 0u64, 0u64);
+    let len = REQUEST.len() as u16;
+    let mut tally = Tally::default();
     let mut quiet = 0;
     while quiet < 100 {
         let going = Instant::now() < until;
-        let mut token = sent;
         let fill = |buffer: &mut [u8]| {
             buffer[..REQUEST.len()].copy_from_slice(&REQUEST);
-            token += 1;
-            let len = REQUEST.len() as u16;
-            Some(Outgoing { token, destination, hop_limit: 64, traffic_class: 0, len })
+            Some(Outgoing { token: 0, destination, hop_limit: 64, traffic_class: 0, len })
         };
-        let done = ring.send(if going { quota } else { 0 }, fill).and_then(|count| {
-            sent += u64::from(count);
-            let stamp = |error_ns: &mut u64, at: Result<megaping_ring::TimeStamp, _>| {
-                *error_ns += at.map_or(0, |at| u64::from(at.error_ns));
-            };
-            ring.reap(u32::MAX, |departure| stamp(&mut errors_ns, departure.result))?;
-            ring.recv(quota, |_| answered += 1)
+        let done = ring.send(if going { quota } else { 0 }, fill).and_then(|_| {
+            ring.reap(u32::MAX, |departure| match departure.result {
+                Ok(at) => {
+                    tally.sent += 1;
+                    tally.errors_ns += u64::from(at.error_ns);
+                }
+                Err(_) => tally.dropped += 1,
+            })?;
+            ring.recv(quota, |_| tally.answered += 1)
         });
         match done {
             Ok(0) if !going => {
@@ -133,5 +144,5 @@ fn run(mut ring: XdpRing, quota: u32, until: Instant) -> (XdpRing, u64, u64, u64
             }
         }
     }
-    (ring, sent, answered, errors_ns / sent.max(1))
+    (ring, tally)
 }

@@ -16,8 +16,8 @@
 //! serves. Packets are whole: source address and checksums are the caller's, we put the Ethernet header before
 //! them, to a next hop that the configuration names.
 //!
-//! The kernel takes packets from the transmit ring in order, and in copy mode only while it is in `sendto` (at most
-//! 32 a call) or `ppoll`: a departure is stamped between the readings of the clock around the call that took it.
+//! The kernel takes packets from the transmit ring in order, and in copy mode only while it is in `sendto`, at most
+//! 32 a call: a departure is stamped between the readings of the clock around the call that took it.
 //! Arrivals are stamped by the steering program.
 //!
 //! System calls: once `socket`, `setsockopt`, `getsockopt`, `mmap`, `bind`; on the way `sendto` and `ppoll`;
@@ -40,7 +40,7 @@ use crate::packet::{
 pub use config::{Binding, XdpConfig, XdpOpenError};
 pub use frame::Frames;
 use outbox::Outbox;
-use port::Port;
+use port::{Kick, Port};
 
 /// How soon to try again when the kernel would not take a packet, in nanoseconds: nothing tells when it will.
 const RETRY_NS: u64 = 1_000_000;
@@ -52,8 +52,10 @@ const STEER_STAMP_ERROR_NS: u32 = 100;
 /// [`Counters::rx_dropped`] is what the kernel dropped for want of a frame or of room on the receive ring, and what
 /// came without an IP packet in it, which the steering program lets nobody send.
 ///
-/// A packet that was [abandoned](PacketRing::abandon) is on the transmit ring still, and leaves after all if
-/// something is sent after it. [`PacketRing::abandon`] and [`PacketRing::reap`] work after a [`RingDown`], too.
+/// A packet that the device drops (no carrier, queue full) comes back as EBUSY where the kernel tells: in copy mode.
+///
+/// A packet that was [abandoned](PacketRing::abandon) is on the transmit ring still, and leaves after all when the
+/// kernel is next asked to send. [`PacketRing::abandon`] and [`PacketRing::reap`] work after a [`RingDown`], too.
 pub struct XdpRing {
     ports: Vec<Port>,
     polls: Vec<libc::pollfd>,
@@ -149,17 +151,20 @@ impl XdpRing {
         (taken, dry)
     }
 
-    /// Has the kernel take what is on the transmit ring, as long as it does, and stamps what it took.
+    /// Has the kernel take what is on the transmit ring, as long as it does, and stamps what it took. Stops at a
+    /// packet that the device dropped: those behind it would follow it.
     #[inline]
     fn flush(&mut self) -> Result<(), RingDown> {
         let port = &mut self.ports[0];
         while self.outbox.on_ring() > 0 {
-            let kicked = port.kick().map_err(|source| RingDown { operation: "sendto", source })?;
-            self.counters.syscalls += u64::from(kicked);
+            let kick = port.kick().map_err(|source| RingDown { operation: "sendto", source })?;
+            self.counters.syscalls += u64::from(kick != Kick::NotNeeded);
             let now_ns = monotonic_ns();
-            let left = self.outbox.on_ring().saturating_sub(port.on_ring());
-            self.outbox.left(left, self.there_ns, now_ns);
-            if left == 0 {
+            let taken = self.outbox.on_ring().saturating_sub(port.on_ring());
+            let dropped = u32::from(kick == Kick::LastDropped).min(taken);
+            self.outbox.left(taken - dropped, self.there_ns, now_ns);
+            self.outbox.dropped(dropped, Refused::Errno(libc::EBUSY));
+            if taken == 0 || dropped > 0 {
                 break;
             }
             self.there_ns = now_ns;
@@ -245,13 +250,18 @@ impl PacketRing for XdpRing {
     fn park(&mut self, until_ns: u64, wake_on_arrival: bool) -> Result<(), RingDown> {
         let now_ns = monotonic_ns();
         let Some(mut sleep_ns) = until_ns.checked_sub(now_ns).filter(|ns| *ns > 0) else { return Ok(()) };
-        // A socket is writable while its ring is half empty, which is no news: what waits is tried again by and by.
         let waits = self.outbox.on_ring() > 0;
         if waits {
             sleep_ns = sleep_ns.min(RETRY_NS);
         }
-        for poll in &mut self.polls {
+        for (poll, port) in self.polls.iter_mut().zip(&self.ports) {
+            poll.fd = port.fd().as_raw_fd();
             poll.events = if wake_on_arrival { libc::POLLIN } else { 0 };
+        }
+        if waits {
+            // Polling the socket would have the kernel send (`xsk_poll`), and it would not tell what was dropped.
+            // Nor would it tell when it can send: the socket counts as writable while its ring is half empty.
+            self.polls[0].fd = -1;
         }
         self.counters.syscalls += 1;
         sleep(&mut self.polls, sleep_ns)?;

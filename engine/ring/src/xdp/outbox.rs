@@ -56,16 +56,33 @@ impl Outbox {
 
     /// The kernel took `count` descriptors between two readings of the clock: they are spread over that time.
     pub(super) fn left(&mut self, count: u32, from_ns: u64, to_ns: u64) {
+        let count = self.pass_orphans(count);
+        for nth in 0..count {
+            self.settle_next(Ok(stamps::departure(from_ns, to_ns, nth, count)));
+        }
+    }
+
+    /// The kernel took `count` descriptors, and their packets did not leave.
+    pub(super) fn dropped(&mut self, count: u32, why: Refused) {
+        for _ in 0..self.pass_orphans(count) {
+            self.settle_next(Err(why));
+        }
+    }
+
+    /// Of `count` descriptors that the kernel took, those that belong to a slot.
+    fn pass_orphans(&mut self, count: u32) -> u32 {
         let orphans = count.min(self.orphans);
         self.orphans -= orphans;
-        let count = (count - orphans).min(self.waiting);
-        for nth in 0..count {
-            if let Some((_, result)) = self.slots.get_mut(self.settled) {
-                *result = Some(Ok(stamps::departure(from_ns, to_ns, nth, count)));
-            }
+        (count - orphans).min(self.waiting)
+    }
+
+    #[inline]
+    fn settle_next(&mut self, settled: Result<TimeStamp, Refused>) {
+        if let Some((_, result)) = self.slots.get_mut(self.settled) {
+            *result = Some(settled);
             self.waiting -= 1;
-            self.skip_settled();
         }
+        self.skip_settled();
     }
 
     /// Gives up what has not left. The ring cannot give it back: the kernel may still send it.
@@ -123,6 +140,21 @@ mod tests {
         assert_eq!(reap_all(&mut outbox), [(0, Ok((1050, 250))), (1, Ok((1150, 150))), (2, Ok((1250, 250)))]);
         outbox.left(1, 2000, 2000);
         assert_eq!(reap_all(&mut outbox), [(3, Ok((2000, 0)))]);
+    }
+
+    #[test]
+    fn a_packet_that_was_dropped_on_the_way_is_told_from_those_before_it() {
+        let mut outbox = Outbox::new(4);
+        outbox.push(0);
+        outbox.push(1);
+        outbox.push(2);
+        outbox.left(1, 0, 10);
+        outbox.dropped(1, REFUSED);
+        assert_eq!(reap_all(&mut outbox), [(0, Ok((5, 5))), (1, Err(REFUSED))]);
+        outbox.abandon();
+        outbox.dropped(1, REFUSED);
+        assert_eq!(reap_all(&mut outbox), [(2, Err(Refused::Abandoned))]);
+        assert_eq!(outbox.on_ring(), 0);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::ffi::CString;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
 use std::time::Duration;
 
 use xsk_rs::config::{
@@ -35,6 +36,18 @@ pub(super) const STAMP_SEAL: u64 = 0x6d65_6761_7069_6e67;
 /// A socket that was closed a moment ago may still hold the queue: this often, this long.
 const BUSY_RETRIES: u32 = 20;
 const BUSY_WAIT: Duration = Duration::from_millis(10);
+
+/// What came of asking the kernel to send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kick {
+    /// The driver takes packets from the transmit ring by itself.
+    NotNeeded,
+    /// The kernel took what it could; the rest (EAGAIN, ENOBUFS, ENETDOWN) stays on the ring.
+    Done,
+    /// The device dropped the last packet that was taken, as one without carrier or with a full queue does. In copy
+    /// mode that is what EBUSY means (`xsk_generic_xmit`), and nothing else tells of it.
+    LastDropped,
+}
 
 pub(super) struct Port {
     transmit: TxQueue,
@@ -175,15 +188,25 @@ impl Port {
         self.ring_size.saturating_sub(self.transmit.nb_free_exact())
     }
 
-    /// Has the kernel send, unless the driver does so by itself; whether it took a system call. What the kernel
-    /// cannot take now (EAGAIN, ENOBUFS, EBUSY, ENETDOWN) stays on the ring.
+    /// Has the kernel send, unless the driver does so by itself.
     #[inline]
-    pub(super) fn kick(&mut self) -> io::Result<bool> {
-        let needed = self.transmit.needs_wakeup();
-        if needed {
-            self.transmit.wakeup()?;
+    pub(super) fn kick(&mut self) -> io::Result<Kick> {
+        if !self.transmit.needs_wakeup() {
+            return Ok(Kick::NotNeeded);
         }
-        Ok(needed)
+        // SAFETY: no buffer and no address, both of length zero; the socket is open as long as `self` lives.
+        let sent = unsafe {
+            libc::sendto(self.fd().as_raw_fd(), ptr::null(), 0, libc::MSG_DONTWAIT, ptr::null(), 0)
+        };
+        if sent >= 0 {
+            return Ok(Kick::Done);
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EBUSY) if !self.binding.zero_copy => Ok(Kick::LastDropped),
+            Some(libc::EAGAIN | libc::EBUSY | libc::ENOBUFS | libc::ENETDOWN | libc::EINTR) => Ok(Kick::Done),
+            _ => Err(error),
+        }
     }
 
     /// Takes back the frames that were sent.
@@ -249,7 +272,7 @@ fn take_stamp(bytes: &[u8], room: usize) -> Option<u64> {
         return None;
     }
     // The stamp is outside of `bytes`: the pointer must come from the mapping, which the kernel was given.
-    let stamp = std::ptr::with_exposed_provenance_mut::<u64>(bytes.as_ptr().addr() - STAMP_SIZE);
+    let stamp = ptr::with_exposed_provenance_mut::<u64>(bytes.as_ptr().addr() - STAMP_SIZE);
     // SAFETY: `room` says that the sixteen bytes before the packet are of the same frame, which is lent to us while
     // `Port::receive` runs: nobody else reads or writes it. No alignment is assumed.
     unsafe {

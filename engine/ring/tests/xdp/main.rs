@@ -145,6 +145,24 @@ fn root_an_interface_that_goes_down_holds_packets_until_it_is_up_or_they_are_aba
 }
 
 #[test]
+fn root_packets_that_a_device_without_carrier_drops_are_not_called_sent() {
+    in_own_network(|| {
+        let mut rig = Rig::new(&config(), &WorldConfig::default());
+        let bytes = request(V4, 64, OURS, 0);
+        let packets: Vec<_> = (0..5).map(|token| (outgoing(token, V4, bytes.len()), bytes.clone())).collect();
+        shell("ip link set far down");
+        let run = exchange(&mut rig.ring, &packets);
+        let dropped = Err(Refused::Errno(libc::EBUSY));
+        assert!(run.departures.iter().all(|departure| departure.result == dropped), "{:?}", run.departures);
+        shell("ip link set far up");
+        let run = exchange(&mut rig.ring, &packets);
+        assert!(run.departures.iter().all(|departure| departure.result.is_ok()), "{:?}", run.departures);
+        assert_eq!(run.came.len(), 5);
+        assert_eq!(rig.world.counters().unwrap().total(Counter::Requests), 5);
+    });
+}
+
+#[test]
 fn root_what_cannot_be_opened_says_why() {
     in_own_network(|| {
         let error = |config: XdpConfig| XdpRing::open(&config).err().expect("it must not open");
