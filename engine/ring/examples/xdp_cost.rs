@@ -1,6 +1,6 @@
 //! What the AF_XDP ring does, in answers a second and processor time an answer.
 //!
-//! `xdp_cost [SECONDS] [RINGS] [QUOTA]`, as root: opens a network namespace of its own with a veth pair, the
+//! `xdp_cost [SECONDS] [RINGS] [QUOTA] [SEND_BATCH]`, as root: opens a network namespace of its own with a veth pair, the
 //! simulated Internet on its far end, the steering program and one ring for each of RINGS queues (a thread each,
 //! pinned by nobody) on the near end, and keeps as many requests going as the rings take. The requests are written
 //! once each and not matched: this is the ring alone.
@@ -41,7 +41,7 @@ const fn checksum(bytes: &[u8], mut at: usize, end: usize) -> [u8; 2] {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u32>());
     let mut next = |default| args.next().unwrap_or(Ok(default));
-    let (seconds, rings, quota) = (next(3)?, next(1)?, next(64)?);
+    let (seconds, rings, quota, send_batch) = (next(3)?, next(1)?, next(64)?, next(16)?);
     // SAFETY: no pointers; no other thread runs yet.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
         return Err("a network namespace of one's own needs root".into());
@@ -64,6 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             queues: vec![queue],
             source_mac: [2, 0, 0, 0, 0, 0xa],
             next_hop_v4: Some([2, 0, 0, 0, 0, 0xb]),
+            send_batch: u16::try_from(send_batch)?,
             ..XdpConfig::default()
         })?;
         for (queue, socket) in ring.sockets() {
@@ -85,7 +86,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let (elapsed, cpu_ns) = (began.elapsed(), process_cpu_ns() - began_cpu_ns);
     println!(
-        "{rings} rings, {quota} a call: sent {sent}, dropped on the way out {dropped}, answered {answered} ({:.0}/s), {:.0} ns of this process each",
+        "{rings} rings, {quota} a call, {send_batch} a batch: sent {sent}, dropped on the way out {dropped}, answered {answered} ({:.0}/s), {:.0} ns of this process each",
         answered as f64 / elapsed.as_secs_f64(),
         cpu_ns as f64 / answered as f64
     );

@@ -27,6 +27,9 @@ pub struct XdpConfig {
     /// Entries of each of the four rings of a queue, a power of two from 64 to 16384. Also the packets that may
     /// be on their way out, and the arrivals that the kernel can keep for us while we are away.
     pub ring_size: u32,
+    /// Packets that are handed to the kernel at a time, 1 to 64. A departure's stamp is known within the time of its
+    /// batch.
+    pub send_batch: u16,
     /// Try zero-copy before copy mode.
     pub zero_copy: bool,
     /// Try huge pages for the UMEM before plain ones.
@@ -44,6 +47,7 @@ impl Default for XdpConfig {
             next_hop_v6: None,
             mtu: 1500,
             ring_size: 2048,
+            send_batch: 8,
             zero_copy: true,
             huge_pages: true,
         }
@@ -61,6 +65,10 @@ impl XdpConfig {
         if !(68..=MAX_MTU).contains(&self.mtu) {
             let value = self.mtu.into();
             return Err(XdpOpenError::OutOfRange { field: "mtu", value, range: "68 to 1778" });
+        }
+        if !(1..=64).contains(&self.send_batch) {
+            let value = self.send_batch.into();
+            return Err(XdpOpenError::OutOfRange { field: "send_batch", value, range: "1 to 64" });
         }
         if !self.ring_size.is_power_of_two() || !(64..=16384).contains(&self.ring_size) {
             let (value, range) = (self.ring_size, "a power of two from 64 to 16384");

@@ -63,6 +63,7 @@ pub struct XdpRing {
     /// IPv4, IPv6.
     headers: [Option<[u8; ether::HEADER]>; 2],
     mtu: usize,
+    send_batch: u32,
     /// The last time at which what is on the transmit ring was there for sure.
     there_ns: u64,
     /// The last time at which all receive rings were empty.
@@ -93,6 +94,7 @@ impl XdpRing {
             outbox: Outbox::new(config.ring_size as usize),
             headers: [header(config.next_hop_v4, false), header(config.next_hop_v6, true)],
             mtu: config.mtu.into(),
+            send_batch: config.send_batch.into(),
             there_ns: now_ns,
             empty_ns: now_ns,
             turn: 0,
@@ -190,7 +192,7 @@ impl PacketRing for XdpRing {
         let mut taken = 0;
         while taken < quota && self.outbox.on_ring() == 0 {
             self.ports[0].reclaim();
-            let room = self.ports[0].room().min(self.outbox.room()).min(quota - taken);
+            let room = self.ports[0].room().min(self.outbox.room()).min(quota - taken).min(self.send_batch);
             if room == 0 {
                 self.counters.tx_full += 1;
                 break;

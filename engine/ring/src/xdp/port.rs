@@ -330,3 +330,30 @@ fn bind_error(config: &XdpConfig, queue: u32, source: io::Error) -> XdpOpenError
         _ => XdpOpenError::Bind { name, queue, source },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_read_once_and_only_where_it_is_sealed() {
+        let arrived_ns = 0x0123_4567_89ab_cdef_u64;
+        let mut frame = [0u8; 64];
+        // The pointer of the stamp is made from an address, as that of the UMEM.
+        let base = frame.as_mut_ptr();
+        base.expose_provenance();
+        let write = |seal: u64| {
+            let stamp = [arrived_ns.to_ne_bytes(), (arrived_ns ^ seal).to_ne_bytes()].concat();
+            // SAFETY: sixteen bytes, 24 bytes into an array of 64.
+            unsafe { base.add(24).copy_from(stamp.as_ptr(), STAMP_SIZE) };
+        };
+        // SAFETY: the last 24 bytes of the array, which nobody writes to meanwhile.
+        let packet = unsafe { std::slice::from_raw_parts(base.add(24 + STAMP_SIZE), 24) };
+        write(STAMP_SEAL);
+        assert_eq!(take_stamp(packet, STAMP_SIZE - 1), None, "it would begin before the frame does");
+        assert_eq!(take_stamp(packet, 24 + STAMP_SIZE), Some(arrived_ns));
+        assert_eq!(take_stamp(packet, 24 + STAMP_SIZE), None, "the next packet does not inherit it");
+        write(STAMP_SEAL ^ 1);
+        assert_eq!(take_stamp(packet, 24 + STAMP_SIZE), None);
+    }
+}

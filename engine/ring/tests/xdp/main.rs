@@ -3,6 +3,7 @@
 mod rig;
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use megaping_loader::{Counter, SteerCounter, WorldConfig};
 use megaping_ring::{Departure, PacketRing, Refused, TakenBy, XdpConfig, XdpOpenError, XdpRing};
@@ -71,6 +72,44 @@ fn root_errors_that_quote_our_requests_come_too() {
         assert_eq!(run.came.len(), 40);
         assert!(run.came.iter().all(|came| matches!(came.icmp()[0], 3 | 11)), "time exceeded");
         assert_eq!(rig.steer.counters().unwrap().total(SteerCounter::Errors), 40);
+    });
+}
+
+#[test]
+fn root_the_hosts_own_ping_does_not_notice_us() {
+    in_own_network(|| {
+        let mut rig = Rig::new(&config(), &WorldConfig::default());
+        shell(
+            "ip address add 198.18.0.2/30 dev near; ip address add fd00:6d70::2/64 dev near nodad
+             ip neigh add 198.18.0.1 lladdr 02:00:00:00:00:0b dev near
+             ip neigh add fd00:6d70::1 lladdr 02:00:00:00:00:0b dev near",
+        );
+        // Its identifier is given, because a random one could be ours.
+        let ping = |to| {
+            Command::new("ping").args(["-q", "-c", "50", "-i", "0.01", "-W", "2", "-e", "4660", to]).output()
+        };
+        let pings = std::thread::scope(|scope| {
+            let pings = scope.spawn(|| ["198.18.0.1", "fd00:6d70::1"].map(ping));
+            let bytes = request(V4, 64, OURS, 0);
+            let (mut left, mut came) = (0, 0);
+            while !pings.is_finished() {
+                let fill = |buffer: &mut [u8]| {
+                    buffer[..bytes.len()].copy_from_slice(&bytes);
+                    Some(outgoing(0, V4, bytes.len()))
+                };
+                rig.ring.send(16, fill).expect("the ring lives");
+                rig.ring.reap(64, |departure| left += u32::from(departure.result.is_ok())).expect("it lives");
+                rig.ring.recv(64, |_| came += 1).expect("the ring lives");
+            }
+            assert!(left > 1_000 && came > 1_000, "{left} requests left and {came} replies came meanwhile");
+            pings.join().expect("no panic")
+        });
+        for ping in pings {
+            let output = String::from_utf8(ping.expect("ping runs").stdout).expect("text");
+            assert!(output.contains("50 received"), "{output}");
+        }
+        let foreign = rig.steer.counters().unwrap().total(SteerCounter::Foreign);
+        assert_eq!(foreign, 100, "its replies went by the steering program");
     });
 }
 
@@ -174,6 +213,9 @@ fn root_what_cannot_be_opened_says_why() {
         }
         for mtu in [67, 1779] {
             assert!(matches!(error(XdpConfig { mtu, ..config() }), XdpOpenError::OutOfRange { .. }));
+        }
+        for send_batch in [0, 65] {
+            assert!(matches!(error(XdpConfig { send_batch, ..config() }), XdpOpenError::OutOfRange { .. }));
         }
         let nosuch = error(XdpConfig { interface: "nosuch".into(), ..config() });
         assert!(matches!(nosuch, XdpOpenError::NoSuchInterface { .. }), "{nosuch:?}");
