@@ -29,14 +29,14 @@ mod frame;
 mod outbox;
 mod port;
 
-use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::clock::{monotonic_ns, timespec_of};
+use crate::clock::monotonic_ns;
 use crate::packet::{
     Counters, Departure, Incoming, Outgoing, PacketRing, Refused, RingDown, TakenBy, TimeStamp,
 };
+use crate::raw::sleep;
 pub use config::{Binding, XdpConfig, XdpOpenError};
 pub use frame::Frames;
 use outbox::Outbox;
@@ -283,22 +283,4 @@ impl PacketRing for XdpRing {
         let dropped: u64 = self.ports.iter().map(Port::dropped).sum();
         Counters { rx_dropped: self.counters.rx_dropped + dropped, ..self.counters }
     }
-}
-
-/// Waits until one of the sockets is ready, a signal came, or the time is over.
-fn sleep(polls: &mut [libc::pollfd], sleep_ns: u64) -> Result<(), RingDown> {
-    let timeout = timespec_of(sleep_ns);
-    // SAFETY: `polls` has the length given, the timespec is valid, both outlive the call; a null signal mask leaves
-    // the mask as it is.
-    let ready = unsafe {
-        libc::ppoll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, &raw const timeout, std::ptr::null())
-    };
-    if ready < 0 {
-        let source = io::Error::last_os_error();
-        return match source.raw_os_error() {
-            Some(libc::EINTR) => Ok(()),
-            _ => Err(RingDown { operation: "ppoll", source }),
-        };
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! One receive queue's socket with its UMEM and four rings, through `xsk-rs`. The only file that knows of it.
+//! One receive queue's socket with its UMEM and four rings, through `xsk-rs`, which only this file and `port/bind.rs` know.
 //!
 //! ```text
 //!               stage, submit                                       put back
@@ -11,20 +11,15 @@
 //! while the kernel has it. The [`Ledger`] keeps both: descriptors are those of the UMEM, by the index of a frame,
 //! and there is one [`Frame`](super::frame::Frame) for each, which `give` takes away.
 
-use std::error::Error;
-use std::ffi::CString;
+mod bind;
+
 use std::io;
-use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
-use std::time::Duration;
 
-use xsk_rs::config::{
-    BindFlags, FrameSize, Interface, LibxdpFlags, QueueSize, SocketConfig, UmemConfig, XdpFlags,
-};
-use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem};
+use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, TxQueue, Umem};
 
-use super::config::{Binding, FRAME_SIZE, XdpConfig, XdpOpenError};
+use super::config::{Binding, FRAME_SIZE};
 use super::frame::{Frames, Ledger};
 
 /// Frames that are handed to the kernel, or taken from it, at a time.
@@ -33,9 +28,6 @@ const BATCH: usize = 64;
 pub(super) const STAMP_SIZE: usize = 16;
 /// `MP_STEER_SEAL`: what its two words differ by.
 pub(super) const STAMP_SEAL: u64 = 0x6d65_6761_7069_6e67;
-/// A socket that was closed a moment ago may still hold the queue: this often, this long.
-const BUSY_RETRIES: u32 = 20;
-const BUSY_WAIT: Duration = Duration::from_millis(10);
 
 /// What came of asking the kernel to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,71 +58,6 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// Binds to a queue; `sends` adds the frames for the way out.
-    pub(super) fn open(config: &XdpConfig, queue: u32, sends: bool) -> Result<Self, XdpOpenError> {
-        let mut refusal = None;
-        if config.zero_copy {
-            match Self::bind(config, queue, sends, BindFlags::XDP_ZEROCOPY) {
-                Err(XdpOpenError::Bind { source, .. }) => refusal = Some(source),
-                other => return other,
-            }
-        }
-        let mut port = Self::bind(config, queue, sends, BindFlags::XDP_COPY)?;
-        port.binding.refusal = refusal;
-        Ok(port)
-    }
-
-    fn bind(config: &XdpConfig, queue: u32, sends: bool, how: BindFlags) -> Result<Self, XdpOpenError> {
-        let name = CString::new(config.interface.as_str()).map_err(|_| XdpOpenError::NoSuchInterface {
-            name: config.interface.clone(),
-            source: io::ErrorKind::InvalidInput.into(),
-        })?;
-        let interface = Interface::new(name);
-        let ring = queue_size(config.ring_size)?;
-        let socket_config = SocketConfig::builder()
-            .rx_queue_size(ring)
-            .tx_queue_size(ring)
-            .libxdp_flags(LibxdpFlags::XSK_LIBXDP_FLAGS_INHIBIT_PROG_LOAD)
-            .xdp_flags(XdpFlags::empty())
-            .bind_flags(how | BindFlags::XDP_USE_NEED_WAKEUP)
-            .build();
-        for attempt in 0.. {
-            let (umem, descriptors, huge_pages) = make_umem(config, sends)?;
-            // SAFETY: the UMEM is new, so no frame of it is in use elsewhere, and no other socket shares it.
-            match unsafe { Socket::new(socket_config, &umem, &interface, queue) } {
-                Ok((transmit, receive, Some((fill, completion)))) => {
-                    let ledger = Ledger::new(descriptors.len() as u32, FRAME_SIZE);
-                    let zero_copy = how.contains(BindFlags::XDP_ZEROCOPY);
-                    let mut port = Self {
-                        transmit,
-                        receive,
-                        fill,
-                        completion,
-                        umem,
-                        ledger,
-                        descriptors: descriptors.into_boxed_slice(),
-                        staged: Vec::with_capacity(BATCH),
-                        scratch: Box::new([FrameDesc::default(); BATCH]),
-                        returned: Vec::with_capacity(BATCH),
-                        ring_size: config.ring_size,
-                        binding: Binding { queue, zero_copy, refusal: None, huge_pages },
-                    };
-                    port.fill_up();
-                    return Ok(port);
-                }
-                Ok(_) => return Err(bind_error(config, queue, io::ErrorKind::AlreadyExists.into())),
-                Err(e) => {
-                    let source = os_error(&e);
-                    if source.raw_os_error() != Some(libc::EBUSY) || attempt >= BUSY_RETRIES {
-                        return Err(bind_error(config, queue, source));
-                    }
-                    std::thread::sleep(BUSY_WAIT);
-                }
-            }
-        }
-        unreachable!("the last attempt returns")
-    }
-
     /// Gives the kernel as many frames to receive into as the fill ring holds.
     fn fill_up(&mut self) {
         for _ in 0..self.ring_size {
@@ -279,55 +206,6 @@ fn take_stamp(bytes: &[u8], room: usize) -> Option<u64> {
         let (arrived_ns, seal) = (stamp.read_unaligned(), stamp.add(1).read_unaligned());
         stamp.add(1).write_unaligned(0);
         (arrived_ns ^ seal == STAMP_SEAL).then_some(arrived_ns)
-    }
-}
-
-/// Frames for the way in, and where it `sends`, as many for the way out.
-fn make_umem(config: &XdpConfig, sends: bool) -> Result<(Umem, Vec<FrameDesc>, bool), XdpOpenError> {
-    let frames = if sends { 2 * config.ring_size } else { config.ring_size };
-    let ring = queue_size(config.ring_size)?;
-    let failed = |source| XdpOpenError::Umem { bytes: u64::from(frames) * u64::from(FRAME_SIZE), source };
-    let size = FrameSize::new(FRAME_SIZE).map_err(|e| failed(io::Error::other(e)))?;
-    let umem_config = UmemConfig::builder()
-        .frame_size(size)
-        .fill_queue_size(ring)
-        .comp_queue_size(ring)
-        .build()
-        .map_err(|e| failed(io::Error::other(e)))?;
-    let frames = NonZeroU32::new(frames).unwrap_or(NonZeroU32::MIN);
-    if config.huge_pages
-        && let Ok((umem, descriptors)) = Umem::new(umem_config, frames, true)
-    {
-        return Ok((umem, descriptors, true));
-    }
-    let (umem, descriptors) = Umem::new(umem_config, frames, false).map_err(|e| {
-        let source = os_error(&e);
-        match source.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => XdpOpenError::NoPrivilege { source },
-            Some(libc::EAFNOSUPPORT) => XdpOpenError::Unsupported { source },
-            _ => failed(source),
-        }
-    })?;
-    Ok((umem, descriptors, false))
-}
-
-fn queue_size(size: u32) -> Result<QueueSize, XdpOpenError> {
-    let range = "a power of two";
-    QueueSize::new(size).map_err(|_| XdpOpenError::OutOfRange { field: "ring_size", value: size, range })
-}
-
-/// xsk-rs keeps the kernel's error as the source of its own.
-fn os_error(error: &(dyn Error + 'static)) -> io::Error {
-    let code = error.source().and_then(|e| e.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error);
-    code.map_or_else(|| io::Error::other(error.to_string()), io::Error::from_raw_os_error)
-}
-
-fn bind_error(config: &XdpConfig, queue: u32, source: io::Error) -> XdpOpenError {
-    let name = config.interface.clone();
-    match source.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => XdpOpenError::NoPrivilege { source },
-        Some(libc::ENODEV) => XdpOpenError::NoSuchInterface { name, source },
-        _ => XdpOpenError::Bind { name, queue, source },
     }
 }
 
