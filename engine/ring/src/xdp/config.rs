@@ -27,8 +27,8 @@ pub struct XdpConfig {
     /// Entries of each of the four rings of a queue, a power of two from 64 to 16384. Also the packets that may
     /// be on their way out, and the arrivals that the kernel can keep for us while we are away.
     pub ring_size: u32,
-    /// Packets that are handed to the kernel at a time, 1 to 64. A departure's stamp is known within the time of its
-    /// batch.
+    /// Packets that are handed to the kernel at a time, 1 to 32, which is what it takes in one call. A departure's stamp
+    /// is known within the time of its batch.
     pub send_batch: u16,
     /// Try zero-copy before copy mode.
     pub zero_copy: bool,
@@ -66,9 +66,9 @@ impl XdpConfig {
             let value = self.mtu.into();
             return Err(XdpOpenError::OutOfRange { field: "mtu", value, range: "68 to 1778" });
         }
-        if !(1..=64).contains(&self.send_batch) {
+        if !(1..=32).contains(&self.send_batch) {
             let value = self.send_batch.into();
-            return Err(XdpOpenError::OutOfRange { field: "send_batch", value, range: "1 to 64" });
+            return Err(XdpOpenError::OutOfRange { field: "send_batch", value, range: "1 to 32" });
         }
         if !self.ring_size.is_power_of_two() || !(64..=16384).contains(&self.ring_size) {
             let (value, range) = (self.ring_size, "a power of two from 64 to 16384");
