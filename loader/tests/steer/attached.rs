@@ -90,6 +90,19 @@ fn root_an_interface_that_goes_is_noticed() {
     });
 }
 
+#[test]
+fn root_without_capabilities_it_says_which_are_missing() {
+    in_own_network(|| {
+        // SAFETY: no pointers. The bare system call changes this thread alone, which ends with the test; its
+        // effective capabilities go with user 0.
+        let changed = unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) };
+        assert_eq!(changed, 0, "{}", std::io::Error::last_os_error());
+        let refused = Steer::attach("near", CONFIG).unwrap_err();
+        assert!(matches!(refused, LoadError::Permission { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("CAP_BPF, CAP_NET_ADMIN"), "{refused}");
+    });
+}
+
 /// Kills the process that attached, however the test ends.
 struct Doomed(Child);
 

@@ -202,6 +202,19 @@ fn root_packets_that_a_device_without_carrier_drops_are_not_called_sent() {
 }
 
 #[test]
+fn root_without_capabilities_it_says_which_is_missing() {
+    in_own_network(|| {
+        // SAFETY: no pointers. The bare system call changes this thread alone, which ends with the test; its
+        // effective capabilities go with user 0.
+        let changed = unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) };
+        assert_eq!(changed, 0, "{}", std::io::Error::last_os_error());
+        let refused = XdpRing::open(&config()).err().expect("it must not open");
+        assert!(matches!(refused, XdpOpenError::NoPrivilege { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("CAP_NET_RAW"), "{refused}");
+    });
+}
+
+#[test]
 fn root_what_cannot_be_opened_says_why() {
     in_own_network(|| {
         let error = |config: XdpConfig| XdpRing::open(&config).err().expect("it must not open");
