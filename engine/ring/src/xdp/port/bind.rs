@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ffi::CString;
 use std::io;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use xsk_rs::config::{
     BindFlags, FrameSize, Interface, LibxdpFlags, QueueSize, SocketConfig, UmemConfig, XdpFlags,
@@ -15,26 +15,34 @@ use super::{BATCH, Port};
 use crate::xdp::config::{Binding, FRAME_SIZE, XdpConfig, XdpOpenError};
 use crate::xdp::frame::Ledger;
 
-/// A socket that was closed a moment ago may still hold the queue: this often, this long.
-const BUSY_RETRIES: u32 = 20;
+/// A socket that was closed a moment ago holds its queue until a worker of the kernel has got the lock on all
+/// network devices: this long we try again, this often.
+const BUSY_PATIENCE: Duration = Duration::from_secs(2);
 const BUSY_WAIT: Duration = Duration::from_millis(10);
 
 impl Port {
     /// Binds to a queue; `sends` adds the frames for the way out.
     pub(in crate::xdp) fn open(config: &XdpConfig, queue: u32, sends: bool) -> Result<Self, XdpOpenError> {
         let mut refusal = None;
+        let patience = Instant::now() + BUSY_PATIENCE;
         if config.zero_copy {
-            match Self::bind(config, queue, sends, BindFlags::XDP_ZEROCOPY) {
+            match Self::bind(config, queue, sends, BindFlags::XDP_ZEROCOPY, patience) {
                 Err(XdpOpenError::Bind { source, .. }) => refusal = Some(source),
                 other => return other,
             }
         }
-        let mut port = Self::bind(config, queue, sends, BindFlags::XDP_COPY)?;
+        let mut port = Self::bind(config, queue, sends, BindFlags::XDP_COPY, patience)?;
         port.binding.refusal = refusal;
         Ok(port)
     }
 
-    fn bind(config: &XdpConfig, queue: u32, sends: bool, how: BindFlags) -> Result<Self, XdpOpenError> {
+    fn bind(
+        config: &XdpConfig,
+        queue: u32,
+        sends: bool,
+        how: BindFlags,
+        patience: Instant,
+    ) -> Result<Self, XdpOpenError> {
         let name = CString::new(config.interface.as_str()).map_err(|_| XdpOpenError::NoSuchInterface {
             name: config.interface.clone(),
             source: io::ErrorKind::InvalidInput.into(),
@@ -48,7 +56,7 @@ impl Port {
             .xdp_flags(XdpFlags::empty())
             .bind_flags(how | BindFlags::XDP_USE_NEED_WAKEUP)
             .build();
-        for attempt in 0.. {
+        loop {
             let (umem, descriptors, huge_pages) = make_umem(config, sends)?;
             // SAFETY: the UMEM is new, so no frame of it is in use elsewhere, and no other socket shares it.
             match unsafe { Socket::new(socket_config, &umem, &interface, queue) } {
@@ -75,14 +83,13 @@ impl Port {
                 Ok(_) => return Err(bind_error(config, queue, io::ErrorKind::AlreadyExists.into())),
                 Err(e) => {
                     let source = os_error(&e);
-                    if source.raw_os_error() != Some(libc::EBUSY) || attempt >= BUSY_RETRIES {
+                    if source.raw_os_error() != Some(libc::EBUSY) || Instant::now() >= patience {
                         return Err(bind_error(config, queue, source));
                     }
                     std::thread::sleep(BUSY_WAIT);
                 }
             }
         }
-        unreachable!("the last attempt returns")
     }
 }
 
