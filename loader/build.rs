@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: [&str; 2] = ["world", "pass"];
+const PROGRAMS: [&str; 3] = ["world", "pass", "steer"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let ebpf = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../ebpf");

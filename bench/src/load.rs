@@ -134,7 +134,7 @@ pub fn walk(family: Family, n: u64) -> Result<Walk> {
 /// The options of a run with more arguments, at one probe a second for each target, timeout one second.
 pub fn options(more: &[&str]) -> Result<PingOptions> {
     let size = PAYLOAD_LEN.to_string();
-    let line = ["megaping", "ping", "--interval", "1", "--timeout", "1", "--size", &size];
+    let line = ["megaping", "ping", "--interval", "1", "--rate", "5M", "--timeout", "1", "--size", &size];
     match cli::parse_from(line.iter().chain(more))? {
         Request::Ping(options) => Ok(*options),
         Request::Report(_) => Err("not a ping".into()),

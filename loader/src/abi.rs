@@ -25,6 +25,18 @@ pub const WORLD_COUNTERS: usize = 12;
 /// `MP_FAMILIES`: IPv4, IPv6, everything else.
 pub const FAMILIES: usize = 3;
 
+/// `MP_STEER_QUEUES`: receive queues that can have a socket.
+pub const STEER_QUEUES: u32 = 256;
+/// `MP_STEER_COUNTERS`: counters of one family.
+pub const STEER_COUNTERS: usize = 10;
+/// Bytes of `struct mp_steer_counters`, the value of the map `steer_counters` on one CPU.
+pub const STEER_COUNTERS_SIZE: usize = 240;
+/// Bytes of `struct mp_steer_stamp`, the metadata before a redirected frame: `arrived_ns`, then `seal`, each of
+/// eight bytes in the order of the machine.
+pub const STEER_STAMP_SIZE: usize = 16;
+/// `MP_STEER_SEAL`: what `seal ^ arrived_ns` is where there is a stamp.
+pub const STEER_SEAL: u64 = 0x6d65_6761_7069_6e67;
+
 /// `struct mp_world_config`, the value of the map `world_config`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
@@ -75,6 +87,7 @@ const _: () = {
     assert!(offset_of!(WorldConfigAbi, max_hops) == 41);
     assert!(offset_of!(WorldConfigAbi, reserved) == 42);
     assert!(size_of::<[[u64; WORLD_COUNTERS]; FAMILIES]>() == WORLD_COUNTERS_SIZE);
+    assert!(size_of::<[[u64; STEER_COUNTERS]; FAMILIES]>() == STEER_COUNTERS_SIZE);
 };
 
 impl WorldConfigAbi {

@@ -30,10 +30,7 @@ impl fmt::Display for Mode {
 /// Attaches in driver mode, or in generic mode where the driver has none.
 pub(crate) fn attach(ifname: &str, program: BorrowedFd<'_>) -> Result<Mode, LoadError> {
     let index = index(ifname)?;
-    if let Some(there) = query(ifname, index)? {
-        let (_, info) = program_of(ifname, there)?;
-        return Err(LoadError::Occupied { ifname: ifname.into(), program: info.name, id: there.id });
-    }
+    refuse_occupied(ifname, index)?;
     match sys::attach(index, program, true) {
         Ok(()) => return Ok(Mode::Driver),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
@@ -44,6 +41,44 @@ pub(crate) fn attach(ifname: &str, program: BorrowedFd<'_>) -> Result<Mode, Load
     match sys::attach(index, program, false) {
         Ok(()) => Ok(Mode::Generic),
         Err(source) => Err(LoadError::Attach { ifname: ifname.into(), source }),
+    }
+}
+
+/// A program held on an interface by a link: it is detached when this is dropped, and when the process ends in
+/// whatever way, because the kernel closes the descriptor.
+#[derive(Debug)]
+pub(crate) struct Link {
+    held: OwnedFd,
+    pub mode: Mode,
+    /// Why the driver would not have it, in generic mode.
+    pub refusal: Option<io::Error>,
+}
+
+impl Link {
+    /// Attaches in driver mode, or in generic mode where the driver refuses.
+    pub fn attach(ifname: &str, program: BorrowedFd<'_>) -> Result<Link, LoadError> {
+        let index = index(ifname)?;
+        refuse_occupied(ifname, index)?;
+        let refusal = match sys::link(index, program, true) {
+            Ok(held) => return Ok(Link { held, mode: Mode::Driver, refusal: None }),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(LoadError::Permission { operation: "attach an XDP program" });
+            }
+            Err(e) => e,
+        };
+        match sys::link(index, program, false) {
+            Ok(held) => Ok(Link { held, mode: Mode::Generic, refusal: Some(refusal) }),
+            Err(source) => {
+                // Somebody may have come in between.
+                refuse_occupied(ifname, index)?;
+                Err(LoadError::Attach { ifname: ifname.into(), source })
+            }
+        }
+    }
+
+    /// Whether the program is on the interface still.
+    pub fn is_attached(&self) -> io::Result<bool> {
+        Ok(sys::link_interface(self.held.as_fd())? != 0)
     }
 }
 
@@ -86,6 +121,13 @@ pub(crate) fn load_error(program: &'static str, source: libbpf_rs::Error) -> Loa
     } else {
         LoadError::Load { program, source }
     }
+}
+
+/// An error where the interface has a program, whoever's.
+fn refuse_occupied(ifname: &str, index: i32) -> Result<(), LoadError> {
+    let Some(there) = query(ifname, index)? else { return Ok(()) };
+    let (_, info) = program_of(ifname, there)?;
+    Err(LoadError::Occupied { ifname: ifname.into(), program: info.name, id: there.id })
 }
 
 fn index(ifname: &str) -> Result<i32, LoadError> {

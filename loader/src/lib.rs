@@ -2,32 +2,41 @@
 //!
 //! - [`World`]: the simulated Internet on the far end of a veth pair (`ebpf/world.bpf.c`), configured by a
 //!   [`WorldConfig`], read by [`World::counters`]; [`world::model`] computes beforehand what it will do.
+//! - [`Steer`]: what answers our probes goes to AF_XDP sockets (`ebpf/steer.bpf.c`).
 //! - [`Pass`]: a program that passes every frame (`ebpf/pass.bpf.c`), which the near end of a veth pair needs.
 //!
-//! Programs are attached by netlink, so they live as long as the interface: no daemon holds them and nothing
-//! is pinned. Interfaces are those of the calling thread's network namespace. Needs `CAP_BPF` (or
+//! The world and the pass program are attached by netlink, so they live as long as the interface: no daemon
+//! holds them. The steering program is attached by a link that lives as long as the process, however that ends.
+//! Nothing is pinned, nothing is mounted. Interfaces are those of the calling thread's network namespace. Needs `CAP_BPF` (or
 //! `CAP_SYS_ADMIN`), `CAP_NET_ADMIN` and `CAP_PERFMON`.
 //!
 //! System calls: bpf(2) `PROG_LOAD`, `MAP_*`, `PROG_GET_FD_BY_ID`, `MAP_GET_FD_BY_ID`, `OBJ_GET_INFO_BY_FD`,
-//! `PROG_TEST_RUN`; rtnetlink `RTM_SETLINK` and `RTM_GETLINK` for XDP; `if_nametoindex(3)`.
+//! `PROG_TEST_RUN`, `LINK_CREATE`; rtnetlink `RTM_SETLINK` and `RTM_GETLINK` for XDP; `if_nametoindex(3)`.
 
 pub mod abi;
 mod attach;
 mod error;
 mod pass;
+pub mod steer;
 mod sys;
+mod verdict;
 pub mod world;
 
 pub use attach::Mode;
 pub use error::LoadError;
 pub use pass::Pass;
-pub use world::{Counter, Counters, Family, Quote, Verdict, World, WorldConfig};
+pub use steer::{Steer, SteerConfig, SteerCounter, SteerCounters};
+pub use verdict::Verdict;
+pub use world::{Counter, Counters, Family, Quote, World, WorldConfig};
 
 /// The generated skeletons, one for each program.
 mod skel {
     #![allow(clippy::all, clippy::pedantic, missing_docs, dead_code, clippy::undocumented_unsafe_blocks)]
     pub mod world {
         include!(concat!(env!("OUT_DIR"), "/world.skel.rs"));
+    }
+    pub mod steer {
+        include!(concat!(env!("OUT_DIR"), "/steer.skel.rs"));
     }
     pub mod pass {
         include!(concat!(env!("OUT_DIR"), "/pass.skel.rs"));

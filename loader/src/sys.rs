@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use libbpf_rs::libbpf_sys;
@@ -49,6 +49,8 @@ pub struct ProgramInfo {
     pub name: String,
     /// In the order of the object file.
     pub map_ids: Vec<u32>,
+    /// Instructions that the verifier walked to be sure of it.
+    pub verified_instructions: u32,
 }
 
 /// `BPF_OBJ_GET_INFO_BY_FD` for a program.
@@ -67,24 +69,29 @@ pub fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     })?;
     let name: Vec<u8> = info.name.iter().map(|c| c.to_ne_bytes()[0]).take_while(|c| *c != 0).collect();
     let known = MAX_MAPS.min(info.nr_map_ids as usize);
-    Ok(ProgramInfo { name: String::from_utf8_lossy(&name).into_owned(), map_ids: map_ids[..known].to_vec() })
+    Ok(ProgramInfo {
+        name: String::from_utf8_lossy(&name).into_owned(),
+        map_ids: map_ids[..known].to_vec(),
+        verified_instructions: info.verified_insns,
+    })
 }
 
-/// Runs a program once over a frame (`BPF_PROG_TEST_RUN`): its verdict, and the frame as it left it.
-pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8]) -> io::Result<TestRun> {
+/// Runs a program over a frame (`BPF_PROG_TEST_RUN`), each time as the last run left it: the last verdict, and
+/// the frame afterwards.
+pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8], repeat: u32) -> io::Result<TestRun> {
     let mut opts = libbpf_sys::bpf_test_run_opts {
         sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
         data_in: frame.as_ptr().cast(),
         data_size_in: frame.len() as u32,
         data_out: out.as_mut_ptr().cast(),
         data_size_out: out.len() as u32,
-        repeat: 1,
+        repeat: repeat.cast_signed(),
         ..Default::default()
     };
     // SAFETY: the kernel reads `data_size_in` bytes of `frame` and writes at most `data_size_out` bytes of `out`;
     // both slices outlive the call, and `sz` is the size of `opts`.
     check(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut opts) })?;
-    Ok(TestRun { verdict: opts.retval, length: opts.data_size_out as usize })
+    Ok(TestRun { verdict: opts.retval, length: opts.data_size_out as usize, mean_ns: opts.duration })
 }
 
 /// What [`test_run`] learnt.
@@ -94,6 +101,8 @@ pub struct TestRun {
     pub verdict: u32,
     /// Bytes of the frame afterwards.
     pub length: usize,
+    /// Mean time of a run, nanoseconds.
+    pub mean_ns: u32,
 }
 
 /// Attaches a program by netlink, in driver or generic mode, if the interface has none.
@@ -102,6 +111,37 @@ pub fn attach(index: i32, program: BorrowedFd<'_>, driver: bool) -> io::Result<(
     let flags = mode | libbpf_sys::XDP_FLAGS_UPDATE_IF_NOEXIST;
     // SAFETY: no options are passed, and the descriptor is borrowed for the call.
     check(unsafe { libbpf_sys::bpf_xdp_attach(index, program.as_raw_fd(), flags, ptr::null()) })
+}
+
+/// Attaches a program through a link, in driver or generic mode; it is attached as long as the descriptor is open
+/// in some process. The kernel refuses (`EBUSY`, `EEXIST`) where there is a program already.
+pub fn link(index: i32, program: BorrowedFd<'_>, driver: bool) -> io::Result<OwnedFd> {
+    let opts = libbpf_sys::bpf_link_create_opts {
+        sz: size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t,
+        flags: if driver { libbpf_sys::XDP_FLAGS_DRV_MODE } else { libbpf_sys::XDP_FLAGS_SKB_MODE },
+        ..Default::default()
+    };
+    // SAFETY: `opts` is live, zero but for its flags, and `sz` is its size; the descriptor is borrowed for the call.
+    let fd = unsafe {
+        libbpf_sys::bpf_link_create(program.as_raw_fd(), index, libbpf_sys::BPF_XDP, &raw const opts)
+    };
+    check(fd)?;
+    // SAFETY: the call succeeded, so `fd` is a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The index of the interface that an XDP link is attached to; zero once somebody has detached it, or the
+/// interface is gone.
+pub fn link_interface(link: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut info = libbpf_sys::bpf_link_info::default();
+    let mut size = size_of_val(&info) as u32;
+    // SAFETY: `info` and `size` are live, and the kernel writes at most `size` bytes.
+    check(unsafe {
+        libbpf_sys::bpf_obj_get_info_by_fd(link.as_raw_fd(), (&raw mut info).cast(), &raw mut size)
+    })?;
+    // SAFETY: the link was made by `link`, for XDP, so that this is the variant that the kernel filled in; it was
+    // zero before, and any number is an index.
+    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
 }
 
 /// Detaches `program`, and nothing else, from an interface.

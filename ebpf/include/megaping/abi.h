@@ -6,7 +6,8 @@
  * load (the loader compares the sizes of the maps).
  *
  * Rules: fixed-width integers in the order of the machine (both sides run on it), eight-byte alignment, no
- * implicit padding, reserved bytes are zero. A prefix names the program: MP_WORLD_ is the simulated Internet.
+ * implicit padding, reserved bytes are zero. A prefix names the program: MP_WORLD_ is the simulated Internet,
+ * MP_STEER_ the steering program.
  */
 #ifndef MEGAPING_ABI_H
 #define MEGAPING_ABI_H
@@ -149,5 +150,50 @@ static inline __attribute__((always_inline)) __u32 mp_scale(__u32 draw, __u32 n)
 {
 	return ((__u64)draw * n) >> 32;
 }
+
+/* ------------------------------------------------------------------------------- steering (steer.bpf.c) */
+
+#define MP_STEER_QUEUES     256 /* receive queues that can have a socket */
+#define MP_STEER_VLANS      2   /* tags that are looked behind: 802.1Q in 802.1ad */
+#define MP_STEER_EXTENSIONS 8   /* IPv6 extension headers likewise; RFC 8200 section 4.1 recommends seven at most */
+
+/*
+ * Counters, by family. Each frame is counted under exactly one of the first eight, so their sum over the
+ * families is the frames seen. The first two are ours and go to a socket, the other six go to the kernel. The
+ * last two are parts of the first two: no_socket went to the kernel after all, unstamped went to its socket
+ * without a stamp.
+ */
+enum mp_steer_counter {
+	MP_STEER_REPLIES = 0,         /* echo replies with an identifier of ours */
+	MP_STEER_ERRORS = 1,          /* ICMP errors that quote an echo request with an identifier of ours */
+	MP_STEER_FOREIGN = 2,         /* echo replies and errors about somebody else's packets */
+	MP_STEER_OTHER_ICMP = 3,      /* ICMP of another type */
+	MP_STEER_NOT_ICMP = 4,        /* another protocol */
+	MP_STEER_LATER_FRAGMENTS = 5, /* fragments without a header: IPv4 ICMP, any IPv6 */
+	MP_STEER_MALFORMED = 6,       /* cut short, or with lengths or versions that contradict each other */
+	MP_STEER_TOO_DEEP = 7,        /* more VLAN tags or extension headers than are looked behind */
+	MP_STEER_NO_SOCKET = 8,       /* ours, on a receive queue without a socket */
+	MP_STEER_UNSTAMPED = 9,       /* ours, by a driver without room for metadata */
+	MP_STEER_COUNTERS = 10,
+};
+
+/* One such record a CPU, in a per-CPU array of one. */
+struct mp_steer_counters {
+	__u64 count[MP_FAMILIES][MP_STEER_COUNTERS];
+};
+MP_ASSERT_SIZE(struct mp_steer_counters, 240);
+
+/*
+ * Stands right before the first byte of a redirected frame. A descriptor does not say whether there is metadata,
+ * so the stamp proves itself: seal ^ arrived_ns == MP_STEER_SEAL. Frames are used again: the reader sets the seal
+ * to zero after it has read it, so that no later frame inherits the stamp.
+ */
+struct mp_steer_stamp {
+	__u64 arrived_ns; /* CLOCK_MONOTONIC */
+	__u64 seal;
+};
+MP_ASSERT_SIZE(struct mp_steer_stamp, 16);
+MP_ASSERT_AT(struct mp_steer_stamp, seal, 8);
+#define MP_STEER_SEAL 0x6d65676170696e67ULL
 
 #endif

@@ -3,7 +3,7 @@
 //! A ring moves packet bytes and stamps them; it knows nothing of ICMP but what the filter on its socket needs.
 //! [`PacketRing`] is the trait, [`MemoryRing`] the one for tests and for measuring our own code, [`RawRing`] the
 //! one that runs wherever raw sockets may be opened, [`UringRing`] the one that drives the same sockets through
-//! `io_uring`.
+//! `io_uring`, [`XdpRing`] the one that goes past the network stack.
 
 mod clock;
 pub mod memory;
@@ -11,6 +11,7 @@ mod packet;
 pub mod raw;
 mod sockets;
 pub mod uring;
+pub mod xdp;
 
 pub use clock::{Clock, Monotonic, Virtual, process_cpu_ns};
 pub use memory::{FaultCounts, Faults, MemoryConfig, MemoryRing, Responder};
@@ -19,3 +20,4 @@ pub use packet::{
 };
 pub use raw::{Family, IdentifierMatch, OpenError, RawConfig, RawRing};
 pub use uring::{Feature, TaskWork, UringConfig, UringOpenError, UringRing};
+pub use xdp::{XdpConfig, XdpOpenError, XdpRing};

@@ -17,14 +17,12 @@ use crate::abi::{WORLD_CONFIG_SIZE, WORLD_COUNTERS_SIZE, WorldConfigAbi};
 use crate::attach::{self, Mode};
 use crate::error::LoadError;
 use crate::skel::world::WorldSkelBuilder;
-use crate::sys;
+use crate::verdict::{self, Verdict};
 
 const NAME: &str = "megaping_world";
 const CONFIG: &str = "world_config";
 const COUNTERS: &str = "world_counters";
 const KEY: [u8; 4] = [0; 4];
-/// Frames that a test run may return: one page less the kernel's head and tail room.
-const TEST_FRAME: usize = 4096;
 
 /// A loaded world program with its maps.
 ///
@@ -35,19 +33,6 @@ pub struct World {
     config: MapHandle,
     counters: MapHandle,
     mode: Option<Mode>,
-}
-
-/// What the program says about a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// `XDP_DROP`.
-    Drop,
-    /// `XDP_PASS`: to the kernel.
-    Pass,
-    /// `XDP_TX`: back out of the interface.
-    Transmit,
-    /// Anything else, which this program should never say.
-    Unexpected(u32),
 }
 
 impl World {
@@ -177,17 +162,7 @@ impl World {
     /// # Errors
     /// [`LoadError::TestRun`]; the kernel takes frames of 14 to about 3,500 bytes.
     pub fn test_run(&self, frame: &[u8]) -> Result<(Verdict, Vec<u8>), LoadError> {
-        let mut out = vec![0; TEST_FRAME];
-        let run = sys::test_run(self.program.as_fd(), frame, &mut out);
-        let run = run.map_err(|source| LoadError::TestRun { source })?;
-        out.truncate(run.length);
-        let verdict = match run.verdict {
-            1 => Verdict::Drop,
-            2 => Verdict::Pass,
-            3 => Verdict::Transmit,
-            other => Verdict::Unexpected(other),
-        };
-        Ok((verdict, out))
+        verdict::test_run(self.program.as_fd(), frame)
     }
 
     fn write_config(&self, abi: &WorldConfigAbi) -> Result<(), LoadError> {

@@ -245,7 +245,7 @@ impl PacketRing for RawRing {
 }
 
 /// Waits until one of the sockets is ready, a signal came, or the time is over.
-fn sleep(polls: &mut [libc::pollfd; 2], sleep_ns: u64) -> Result<(), RingDown> {
+pub(crate) fn sleep(polls: &mut [libc::pollfd], sleep_ns: u64) -> Result<(), RingDown> {
     let timeout = timespec_of(sleep_ns);
     // SAFETY: `polls` is an array of the length given, the timespec is valid, both outlive the call; a null
     // signal mask leaves the mask as it is.
