@@ -12,7 +12,7 @@ use crate::summary::StoreSummary;
 
 /// Reports read the spool as well, so a segment may stay there for long: each becomes a file of its own, and few
 /// large ones are read faster.
-const SEGMENT_AGE: Duration = Duration::from_secs(60);
+const SEGMENT_AGE: Duration = Duration::from_mins(1);
 
 /// A store that is open for writing.
 pub struct Keeper {
