@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,6 @@ pub struct SinkBoard {
     pub drain: AtomicBool,
     /// Set by the store thread when it has failed: nothing more should be scheduled.
     pub failed: AtomicBool,
-    /// Outcomes taken from the queues so far.
-    pub taken: AtomicU64,
 }
 
 /// What the store thread hands back at its end.
@@ -123,7 +121,6 @@ impl<W: Write> Sink<W> {
                 self.lanes[index].give_back(batch);
             }
         }
-        self.board.taken.store(end.taken, Ordering::Relaxed);
         took
     }
 
