@@ -22,6 +22,7 @@ pub mod pace;
 pub mod parse;
 pub mod schedule;
 pub mod time;
+pub mod trace;
 
 pub use border::{
     Arrival, Down, Evidence, HEADER_LEN, Integrity, Kind, Order, Quoted, Ring, RingCounters, Sent, Stamp,
