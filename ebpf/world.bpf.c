@@ -83,6 +83,11 @@ static __always_inline int replied(__u64 *counters, const struct fate *fate)
 	return judged(counters, MP_WORLD_REPLIES, XDP_TX);
 }
 
+static __always_inline int withheld(__u64 *counters, const struct router *router)
+{
+	return judged(counters, router->traits & ROUTER_SILENT ? MP_WORLD_SILENT : MP_WORLD_LIMITED, XDP_DROP);
+}
+
 static __always_inline int errored(__u64 *counters, const struct fate *fate, const struct router *router, long failed)
 {
 	if (failed)
@@ -128,6 +133,7 @@ static __always_inline int world_v4(struct xdp_md *ctx, const struct mp_world_co
 			return count(counters, MP_WORLD_MALFORMED, XDP_DROP);
 		request.lo = 0x0000ffff00000000ULL | destination;
 		request.hop_limit = ip->ttl;
+		request.flow = bpf_ntohs(icmp->checksum);
 		read_echo(icmp, end, length - sizeof(*ip), &request);
 		decide(config, &request, &fate);
 		if (fate.kind == FATE_DROPPED)
@@ -135,8 +141,10 @@ static __always_inline int world_v4(struct xdp_md *ctx, const struct mp_world_co
 		if (fate.kind == FATE_DEAD)
 			return judged(counters, MP_WORLD_DEAD, XDP_DROP);
 		if (fate.kind >= FATE_UNREACHABLE) {
-			struct router router = find_router(config, fate.hop, 0, prefix_v4(request.lo, fate.hop));
+			struct router router = find_router(config, &request, fate.hop, 0, prefix_v4(request.lo, fate.hop));
 
+			if (router.traits & (ROUTER_SILENT | ROUTER_LIMITED))
+				return withheld(counters, &router);
 			return errored(counters, &fate, &router, error_v4(ctx, config, &fate, &router, length));
 		}
 	}
@@ -207,6 +215,7 @@ static __always_inline int world_v6(struct xdp_md *ctx, const struct mp_world_co
 		request.hi = bpf_be64_to_cpu(addresses[2]);
 		request.lo = bpf_be64_to_cpu(addresses[3]);
 		request.hop_limit = ip->hop_limit;
+		request.flow = bpf_ntohl(*(__be32 *)ip) & 0xfffff;
 		read_echo(icmp, end, length, &request);
 		decide(config, &request, &fate);
 		if (fate.kind == FATE_DROPPED)
@@ -214,8 +223,10 @@ static __always_inline int world_v6(struct xdp_md *ctx, const struct mp_world_co
 		if (fate.kind == FATE_DEAD)
 			return judged(counters, MP_WORLD_DEAD, XDP_DROP);
 		if (fate.kind >= FATE_UNREACHABLE) {
-			struct router router = find_router(config, fate.hop, prefix_v6(request.hi, fate.hop), 0);
+			struct router router = find_router(config, &request, fate.hop, prefix_v6(request.hi, fate.hop), 0);
 
+			if (router.traits & (ROUTER_SILENT | ROUTER_LIMITED))
+				return withheld(counters, &router);
 			return errored(counters, &fate, &router,
 				       error_v6(ctx, config, &fate, &router, sizeof(*ip) + length));
 		}

@@ -12,6 +12,10 @@ pub const WORLD_BY_DESTINATION: u32 = 0x2;
 pub const WORLD_BY_PACKET: u32 = 0x4;
 /// `MP_WORLD_HOPS`: paths are longer than one hop.
 pub const WORLD_HOPS: u32 = 0x8;
+/// `MP_WORLD_ROUTERS`: routers are not alike.
+pub const WORLD_ROUTERS: u32 = 0x10;
+/// `MP_WORLD_CHANGE`: a share of paths changes.
+pub const WORLD_CHANGE: u32 = 0x20;
 /// `MP_WORLD_QUOTE_FULL`: errors quote as much as the RFCs let them.
 pub const WORLD_QUOTE_FULL: u32 = 0xffff;
 /// `MP_WORLD_MAX_HOPS`: a reply must arrive with one hop left.
@@ -20,8 +24,16 @@ pub const WORLD_MAX_HOPS: u8 = 64;
 pub const WORLD_HOST_TTL: u8 = 64;
 /// `MP_WORLD_ROUTER_TTL`: the hop limit that an error starts with.
 pub const WORLD_ROUTER_TTL: u8 = 255;
+/// `MP_WORLD_LIMITED_PPM`: the share of its errors that a rate-limited router sends.
+pub const WORLD_LIMITED_PPM: u32 = 250_000;
+/// `MP_WORLD_NAT_V4`: the source in a quote behind a NAT.
+pub const WORLD_NAT_V4: u32 = 0xcb00_7107;
+/// `MP_WORLD_NAT_V6_HIGH` and `MP_WORLD_NAT_V6_LOW`.
+pub const WORLD_NAT_V6: u128 = 0x2001_0db8_0000_0000_0000_0000_0000_0007;
+/// `MP_WORLD_CHANGED`: another seed for the routers of a changed path.
+pub const WORLD_CHANGED: u64 = 0x6368_616e_6765_6421;
 /// `MP_WORLD_COUNTERS`: counters of one family.
-pub const WORLD_COUNTERS: usize = 12;
+pub const WORLD_COUNTERS: usize = 14;
 /// `MP_FAMILIES`: IPv4, IPv6, everything else.
 pub const FAMILIES: usize = 3;
 
@@ -63,14 +75,38 @@ pub struct WorldConfigAbi {
     pub min_hops: u8,
     /// Longest path, hops.
     pub max_hops: u8,
+    /// Next hops that a multi-path hop balances over.
+    pub ecmp_width: u8,
     /// Zero.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
+    /// Routers per million that send no errors.
+    pub silent_ppm: u32,
+    /// Routers per million that limit their errors.
+    pub limited_ppm: u32,
+    /// Hops per million that are multi-path.
+    pub ecmp_ppm: u32,
+    /// Routers per million that quote another source.
+    pub nat_source_ppm: u32,
+    /// Routers per million that quote another destination.
+    pub nat_destination_ppm: u32,
+    /// Routers per million that quote another DSCP or ECN field.
+    pub tos_ppm: u32,
+    /// Routers per million that add an interface information object.
+    pub interface_ppm: u32,
+    /// Routers per million that leave out the length attribute.
+    pub legacy_ppm: u32,
+    /// Destinations per million whose path changes.
+    pub change_ppm: u32,
+    /// Zero.
+    pub reserved2: u32,
+    /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub change_at_ns: u64,
 }
 
 /// Bytes of a [`WorldConfigAbi`].
-pub const WORLD_CONFIG_SIZE: usize = 48;
+pub const WORLD_CONFIG_SIZE: usize = 96;
 /// Bytes of `struct mp_world_counters`, the value of the map `world_counters` on one CPU.
-pub const WORLD_COUNTERS_SIZE: usize = 288;
+pub const WORLD_COUNTERS_SIZE: usize = 336;
 
 const _: () = {
     assert!(size_of::<WorldConfigAbi>() == WORLD_CONFIG_SIZE);
@@ -85,7 +121,17 @@ const _: () = {
     assert!(offset_of!(WorldConfigAbi, quote_bytes) == 36);
     assert!(offset_of!(WorldConfigAbi, min_hops) == 40);
     assert!(offset_of!(WorldConfigAbi, max_hops) == 41);
-    assert!(offset_of!(WorldConfigAbi, reserved) == 42);
+    assert!(offset_of!(WorldConfigAbi, ecmp_width) == 42);
+    assert!(offset_of!(WorldConfigAbi, silent_ppm) == 48);
+    assert!(offset_of!(WorldConfigAbi, limited_ppm) == 52);
+    assert!(offset_of!(WorldConfigAbi, ecmp_ppm) == 56);
+    assert!(offset_of!(WorldConfigAbi, nat_source_ppm) == 60);
+    assert!(offset_of!(WorldConfigAbi, nat_destination_ppm) == 64);
+    assert!(offset_of!(WorldConfigAbi, tos_ppm) == 68);
+    assert!(offset_of!(WorldConfigAbi, interface_ppm) == 72);
+    assert!(offset_of!(WorldConfigAbi, legacy_ppm) == 76);
+    assert!(offset_of!(WorldConfigAbi, change_ppm) == 80);
+    assert!(offset_of!(WorldConfigAbi, change_at_ns) == 88);
     assert!(size_of::<[[u64; WORLD_COUNTERS]; FAMILIES]>() == WORLD_COUNTERS_SIZE);
     assert!(size_of::<[[u64; STEER_COUNTERS]; FAMILIES]>() == STEER_COUNTERS_SIZE);
 };
@@ -111,17 +157,32 @@ impl WorldConfigAbi {
         }
         bytes[40] = self.min_hops;
         bytes[41] = self.max_hops;
+        bytes[42] = self.ecmp_width;
+        let words = [
+            self.silent_ppm,
+            self.limited_ppm,
+            self.ecmp_ppm,
+            self.nat_source_ppm,
+            self.nat_destination_ppm,
+            self.tos_ppm,
+            self.interface_ppm,
+            self.legacy_ppm,
+            self.change_ppm,
+        ];
+        for (word, place) in words.iter().zip(bytes[48..84].chunks_exact_mut(4)) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes[88..].copy_from_slice(&self.change_at_ns.to_ne_bytes());
         bytes
     }
 
     /// The inverse of [`WorldConfigAbi::to_bytes`].
     #[must_use]
     pub fn from_bytes(bytes: &[u8; WORLD_CONFIG_SIZE]) -> WorldConfigAbi {
-        let mut seed = [0; 8];
-        seed.copy_from_slice(&bytes[..8]);
         let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let long = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]));
         WorldConfigAbi {
-            seed: u64::from_ne_bytes(seed),
+            seed: long(0),
             flags: word(8),
             dead_ppm: word(12),
             unreachable_ppm: word(16),
@@ -132,7 +193,19 @@ impl WorldConfigAbi {
             quote_bytes: word(36),
             min_hops: bytes[40],
             max_hops: bytes[41],
-            reserved: [0; 6],
+            ecmp_width: bytes[42],
+            reserved: [0; 5],
+            silent_ppm: word(48),
+            limited_ppm: word(52),
+            ecmp_ppm: word(56),
+            nat_source_ppm: word(60),
+            nat_destination_ppm: word(64),
+            tos_ppm: word(68),
+            interface_ppm: word(72),
+            legacy_ppm: word(76),
+            change_ppm: word(80),
+            reserved2: 0,
+            change_at_ns: long(88),
         }
     }
 }
@@ -155,7 +228,19 @@ mod tests {
             quote_bytes: 8,
             min_hops: 9,
             max_hops: 10,
-            reserved: [0; 6],
+            ecmp_width: 11,
+            reserved: [0; 5],
+            silent_ppm: 12,
+            limited_ppm: 13,
+            ecmp_ppm: 14,
+            nat_source_ppm: 15,
+            nat_destination_ppm: 16,
+            tos_ppm: 17,
+            interface_ppm: 18,
+            legacy_ppm: 19,
+            change_ppm: 20,
+            reserved2: 0,
+            change_at_ns: 0x1112_1314_1516_1718,
         };
         assert_eq!(WorldConfigAbi::from_bytes(&config.to_bytes()), config);
     }

@@ -5,7 +5,7 @@ mod common;
 use std::net::IpAddr;
 
 use common::{ETHERNET, Echo, read, read_error};
-use megaping_loader::world::model::{self, Fate};
+use megaping_loader::world::model::{self, Fate, Nat, Tos, Way};
 use megaping_loader::{Counter, Counters, Family, Quote, Verdict, World, WorldConfig};
 
 const TARGETS: [&str; 2] = ["10.1.2.3", "fd00:1::5"];
@@ -45,34 +45,51 @@ fn assert_reply(echo: &Echo, out: &[u8], from: IpAddr, path: u8) -> Vec<u8> {
     answer.icmp[8..].to_vec()
 }
 
-/// An error about `echo` from the router of `hop`, with the labels and the quote that the model foretells.
+/// An error about `echo` from the router of `hop`, with all that the model foretells of it.
 fn assert_error(config: &WorldConfig, echo: &Echo, out: &[u8], hop: u8, kind: [u8; 2]) -> usize {
     let v4 = echo.to.is_ipv4();
-    let (answer, router) = (read(out), model::router(config, echo.to, hop));
+    let (answer, router) = (read(out), model::router(config, &way(echo), hop));
     assert_eq!((answer.from, answer.to), (router.address, echo.from));
     assert_eq!(answer.hop_limit, 255 - (hop - 1));
     assert_eq!(answer.icmp[..2], kind);
     assert!(answer.icmp_checksum_ok);
-    let (quote, labels) = read_error(&answer.icmp, v4);
-    assert_eq!(labels, router.labels);
-    // The packet as that router saw it: the same with a smaller hop limit.
-    let seen = Echo { hop_limit: echo.hop_limit - (hop - 1), ..echo.clone() }.frame();
-    let packet = &seen[ETHERNET..];
+    let extended = !router.labels.is_empty() || router.interface;
+    let report = read_error(&answer.icmp, v4, extended);
+    assert_eq!(report.labels, router.labels);
+    assert_eq!(report.interface, router.interface.then_some((hop.into(), 1500)));
+    assert_eq!(report.told, extended && !router.legacy);
+    // The packet as that router saw it: the same with a smaller hop limit, and what was rewritten on the way.
+    let mut seen = Echo { hop_limit: echo.hop_limit - (hop - 1), ..echo.clone() };
+    match router.nat {
+        Some(Nat::Source) => seen.from = model::nat_source(v4),
+        Some(Nat::Destination) => seen.to = model::nat_destination(echo.to),
+        None => {}
+    }
+    match router.tos {
+        Some(Tos::Dscp) => seen.traffic_class = 0x20 | seen.traffic_class & 3,
+        Some(Tos::Ecn) => seen.traffic_class |= 3,
+        None => {}
+    }
+    let packet = &seen.frame()[ETHERNET..];
     let limit = match (config.quote, v4) {
         (Quote::Eight, true) => 28,
         (Quote::Eight, false) => 48,
-        (Quote::Full, _) if !labels.is_empty() => 128,
+        (Quote::Full, _) if extended => 128,
         (Quote::Full, true) => 548,
         (Quote::Full, false) => 1232,
     };
     let quoted = packet.len().min(limit);
-    assert_eq!(quote[..quoted], packet_with_original_icmp(echo, packet)[..quoted]);
-    assert!(quote[quoted..].iter().all(|b| *b == 0), "padding is zero");
-    assert_eq!(quote.len(), if labels.is_empty() { quoted } else { 128 });
-    labels.len()
+    assert_eq!(report.quote[..quoted], packet_with_original_icmp(echo, packet)[..quoted]);
+    assert!(report.quote[quoted..].iter().all(|b| *b == 0), "padding is zero");
+    assert_eq!(report.quote.len(), if extended { 128 } else { quoted });
+    report.labels.len()
 }
 
-/// The hop limit is not in the ICMPv6 pseudo-header, nor in ICMP's: only the IP header differs.
+fn way(echo: &Echo) -> Way {
+    Way { to: echo.to, flow: echo.flow(), at_ns: 1 }
+}
+
+/// Nothing of the rewriting reaches the ICMP part: only the IP header differs.
 fn packet_with_original_icmp(echo: &Echo, packet: &[u8]) -> Vec<u8> {
     let header = if echo.to.is_ipv4() { 20 } else { 40 };
     [&packet[..header], &echo.frame()[ETHERNET + header..]].concat()
@@ -207,6 +224,7 @@ fn root_the_program_does_what_the_model_says() {
             max_hops: 20,
             quote,
             verify: true,
+            ..WorldConfig::default()
         };
         let world = load(&config);
         for i in 0..1_000u16 {
@@ -228,14 +246,60 @@ fn root_the_program_does_what_the_model_says() {
     assert!(kinds.values().all(|n| *n > 50), "{kinds:?}");
 }
 
+/// Routers that are not alike: each trait was met in both families, with both quotes, before a change and after.
+#[test]
+fn root_routers_are_as_unlike_as_the_model_says() {
+    let mut kinds = std::collections::BTreeMap::new();
+    for (seed, quote, change_at_ns) in [(1, Quote::Full, 0), (2, Quote::Eight, u64::MAX)] {
+        let config = WorldConfig {
+            seed,
+            unreachable_ppm: 100_000,
+            mpls_ppm: 300_000,
+            min_hops: 6,
+            max_hops: 20,
+            silent_ppm: 100_000,
+            limited_ppm: 200_000,
+            ecmp_ppm: 400_000,
+            ecmp_width: 3,
+            nat_source_ppm: 200_000,
+            nat_destination_ppm: 200_000,
+            tos_ppm: 400_000,
+            interface_ppm: 300_000,
+            legacy_ppm: 300_000,
+            change_ppm: 500_000,
+            change_at_ns,
+            quote,
+            verify: true,
+            ..WorldConfig::default()
+        };
+        let world = load(&config);
+        for i in 0..1_000u16 {
+            for to in
+                [format!("10.{}.{}.{}", i & 7, i >> 8, i & 0xff), format!("fd00:{}:{i:x}::{i:x}", i & 7)]
+            {
+                let length = [0, 56, 60, 90, 300, 1300][usize::from(i) % 6];
+                let hop_limit = (i % 21) as u8 + 1;
+                let echo = Echo { id: i * 7, seq: i, flow_label: (i * 3).into(), ..Echo::to(&to) };
+                let echo = echo.payload_len(length).hop_limit(hop_limit);
+                *kinds.entry(check_against_model(&world, &config, &echo)).or_insert(0) += 1;
+            }
+        }
+    }
+    let names = ["labelled", "limited", "reply", "silent", "time exceeded", "unreachable"];
+    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), names, "every behaviour was met: {kinds:?}");
+    assert!(kinds.values().all(|n| *n > 50), "{kinds:?}");
+}
+
 fn check_against_model(world: &World, config: &WorldConfig, echo: &Echo) -> &'static str {
     let v4 = echo.to.is_ipv4();
     let (verdict, out, counted) = run(world, &echo.frame());
     let path = model::path_length(config, echo.to);
-    let (counter, kind) = match model::fate(config, echo.to, echo.hop_limit, echo.id, echo.seq, &echo.payload)
-    {
+    let foretold = model::fate(config, &way(echo), echo.hop_limit, echo.id, echo.seq, &echo.payload);
+    let (counter, kind) = match foretold {
         Fate::Dropped => (Counter::Dropped, "dropped"),
         Fate::Dead => (Counter::Dead, "dead"),
+        Fate::Silent(_) => (Counter::Silent, "silent"),
+        Fate::Limited(_) => (Counter::Limited, "limited"),
         Fate::Reply(from) => {
             assert_eq!(assert_reply(echo, &out, from, path), echo.payload);
             assert!(read(&out).icmp_checksum_ok, "{echo:?}: {:02x?}", &out[ETHERNET..]);
@@ -267,7 +331,7 @@ fn check_against_model(world: &World, config: &WorldConfig, echo: &Echo) -> &'st
         expected.push(Counter::Mpls);
     }
     assert_counted(&counted, echo.to, &expected);
-    let silent = matches!(counter, Counter::Dropped | Counter::Dead);
+    let silent = matches!(counter, Counter::Dropped | Counter::Dead | Counter::Silent | Counter::Limited);
     assert_eq!(verdict, if silent { Verdict::Drop } else { Verdict::Transmit });
     kind
 }

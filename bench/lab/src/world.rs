@@ -70,6 +70,39 @@ pub struct Behaviour {
     /// Routers that add an MPLS label stack (RFC 4950) to their errors
     #[arg(long, value_name = "PERMILLE", default_value = "0", value_parser = permille::parse)]
     mpls: u32,
+    /// Routers that send no errors
+    #[arg(long, value_name = "PERMILLE", default_value = "0", value_parser = permille::parse)]
+    silent: u32,
+    /// Routers that send a quarter of their errors, as if rate-limited
+    #[arg(long, value_name = "PERMILLE", default_value = "0", value_parser = permille::parse)]
+    limited: u32,
+    /// Hops that are multi-path: the flow decides (ICMP checksum, IPv6 flow label)
+    #[arg(long, value_name = "PERMILLE", default_value = "0", value_parser = permille::parse)]
+    ecmp: u32,
+    /// Next hops that a multi-path hop balances over
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    ecmp_width: u8,
+    /// Routers that quote the address of a NAT as the source
+    #[arg(long, value_name = "PERMILLE", default_value = "0", value_parser = permille::parse)]
+    nat_source: u32,
+    /// Routers that quote another destination
+    #[arg(long, value_name = "PERMILLE", default_value = "0", value_parser = permille::parse)]
+    nat_destination: u32,
+    /// Routers that quote another DSCP or ECN field
+    #[arg(long, value_name = "PERMILLE", default_value = "0", value_parser = permille::parse)]
+    tos: u32,
+    /// Routers that add an interface information object (RFC 5837) to their errors
+    #[arg(long, value_name = "PERMILLE", default_value = "0", value_parser = permille::parse)]
+    interface: u32,
+    /// Routers older than RFC 4884, which leave out the length attribute
+    #[arg(long, value_name = "PERMILLE", default_value = "0", value_parser = permille::parse)]
+    legacy: u32,
+    /// Destinations whose path changes, at --change-at
+    #[arg(long, value_name = "PERMILLE", default_value = "0", value_parser = permille::parse)]
+    change: u32,
+    /// When paths change, in seconds of the monotonic clock (the first number in /proc/uptime, unless suspended)
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    change_at: u64,
     /// How much of a request an error quotes
     #[arg(long, value_enum, default_value = "full")]
     quote: QuoteArg,
@@ -79,6 +112,14 @@ pub struct Behaviour {
     /// Check the checksums of all requests, and count the bad ones as malformed
     #[arg(long)]
     verify: bool,
+}
+
+/// Seconds, as nanoseconds.
+fn seconds(text: &str) -> Result<u64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..1e9).contains(&seconds) => Ok((seconds * 1e9) as u64),
+        _ => Err("a number of seconds from 0 on is wanted, as in 1234.5".into()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -102,6 +143,17 @@ impl From<Behaviour> for WorldConfig {
             mpls_ppm: b.mpls,
             min_hops: b.min_hops,
             max_hops: b.max_hops.unwrap_or(b.min_hops),
+            silent_ppm: b.silent,
+            limited_ppm: b.limited,
+            ecmp_ppm: b.ecmp,
+            ecmp_width: b.ecmp_width,
+            nat_source_ppm: b.nat_source,
+            nat_destination_ppm: b.nat_destination,
+            tos_ppm: b.tos,
+            interface_ppm: b.interface,
+            legacy_ppm: b.legacy,
+            change_ppm: b.change,
+            change_at_ns: b.change_at,
             quote: match b.quote {
                 QuoteArg::Full => Quote::Full,
                 QuoteArg::Eight => Quote::Eight,

@@ -29,6 +29,8 @@
 #define MP_WORLD_BY_DESTINATION 0x2 /* dead_ppm, unreachable_ppm or other_address_ppm is not 0 */
 #define MP_WORLD_BY_PACKET      0x4 /* loss_ppm or corrupt_ppm is not 0 */
 #define MP_WORLD_HOPS           0x8 /* paths are longer than one hop */
+#define MP_WORLD_ROUTERS        0x10 /* routers are not alike: one of silent_ppm to interface_ppm is not 0 */
+#define MP_WORLD_CHANGE         0x20 /* change_ppm is not 0 */
 
 struct mp_world_config {
 	__u64 seed;              /* another seed is another Internet */
@@ -42,9 +44,21 @@ struct mp_world_config {
 	__u32 quote_bytes;       /* bytes past the quoted IP header: 8, or MP_WORLD_QUOTE_FULL */
 	__u8 min_hops;           /* 1 is a neighbour: no router on the way */
 	__u8 max_hops;           /* at most MP_WORLD_MAX_HOPS */
-	__u8 reserved[6];
+	__u8 ecmp_width;         /* next hops that a multi-path hop balances over: 2 or more */
+	__u8 reserved[5];
+	__u32 silent_ppm;          /* routers that send no errors */
+	__u32 limited_ppm;         /* routers that send MP_WORLD_LIMITED_PPM of their errors */
+	__u32 ecmp_ppm;            /* hops that are multi-path */
+	__u32 nat_source_ppm;      /* routers that quote MP_WORLD_NAT_V4 or _V6 as the source */
+	__u32 nat_destination_ppm; /* routers that quote another destination (its last bit but one flipped) */
+	__u32 tos_ppm;             /* routers that quote another DSCP (CS1) or ECN field (CE) */
+	__u32 interface_ppm;       /* routers that add an RFC 5837 interface information object */
+	__u32 legacy_ppm;          /* routers older than RFC 4884: extensions without the length attribute */
+	__u32 change_ppm;          /* destinations whose path changes */
+	__u32 reserved2;
+	__u64 change_at_ns;        /* when, on CLOCK_MONOTONIC */
 };
-MP_ASSERT_SIZE(struct mp_world_config, 48);
+MP_ASSERT_SIZE(struct mp_world_config, 96);
 MP_ASSERT_AT(struct mp_world_config, flags, 8);
 MP_ASSERT_AT(struct mp_world_config, dead_ppm, 12);
 MP_ASSERT_AT(struct mp_world_config, unreachable_ppm, 16);
@@ -55,18 +69,35 @@ MP_ASSERT_AT(struct mp_world_config, mpls_ppm, 32);
 MP_ASSERT_AT(struct mp_world_config, quote_bytes, 36);
 MP_ASSERT_AT(struct mp_world_config, min_hops, 40);
 MP_ASSERT_AT(struct mp_world_config, max_hops, 41);
-MP_ASSERT_AT(struct mp_world_config, reserved, 42);
+MP_ASSERT_AT(struct mp_world_config, ecmp_width, 42);
+MP_ASSERT_AT(struct mp_world_config, silent_ppm, 48);
+MP_ASSERT_AT(struct mp_world_config, limited_ppm, 52);
+MP_ASSERT_AT(struct mp_world_config, ecmp_ppm, 56);
+MP_ASSERT_AT(struct mp_world_config, nat_source_ppm, 60);
+MP_ASSERT_AT(struct mp_world_config, nat_destination_ppm, 64);
+MP_ASSERT_AT(struct mp_world_config, tos_ppm, 68);
+MP_ASSERT_AT(struct mp_world_config, interface_ppm, 72);
+MP_ASSERT_AT(struct mp_world_config, legacy_ppm, 76);
+MP_ASSERT_AT(struct mp_world_config, change_ppm, 80);
+MP_ASSERT_AT(struct mp_world_config, change_at_ns, 88);
 
 /* As much as the RFCs let an error carry: 576 bytes in all for IPv4 (RFC 1812, 4.3.2.3), 1280 for IPv6. */
 #define MP_WORLD_QUOTE_FULL 0xffff
 #define MP_WORLD_MAX_HOPS   64 /* a reply starts with a hop limit of 64, and must arrive with one left */
 #define MP_WORLD_HOST_TTL   64
 #define MP_WORLD_ROUTER_TTL 255
+#define MP_WORLD_LIMITED_PPM 250000
+/* Documentation prefixes (RFC 5737, RFC 3849): the address that a NAT on the way puts in the source's place. */
+#define MP_WORLD_NAT_V4      0xcb007107 /* 203.0.113.7 */
+#define MP_WORLD_NAT_V6_HIGH 0x20010db800000000ULL
+#define MP_WORLD_NAT_V6_LOW  7
+/* Another seed for the routers of a changed path. */
+#define MP_WORLD_CHANGED 0x6368616e67656421ULL
 
 /*
  * Counters, by family. The law, at any moment without traffic:
  *
- *   requests = replies + dropped + dead + corrupted + unreachable + time_exceeded
+ *   requests = replies + dropped + dead + corrupted + unreachable + time_exceeded + silent + limited
  *
  * other_address is a part of replies, mpls of unreachable + time_exceeded. malformed, passed and failed are
  * not requests; the frames seen are requests + malformed + passed + failed. failed stays 0 (it would take
@@ -85,7 +116,9 @@ enum mp_world_counter {
 	MP_WORLD_MALFORMED = 9,     /* requests with a bad checksum, dropped (MP_WORLD_VERIFY only) */
 	MP_WORLD_PASSED = 10,       /* not ours: handed to the kernel */
 	MP_WORLD_FAILED = 11,       /* no room in the frame: dropped */
-	MP_WORLD_COUNTERS = 12,
+	MP_WORLD_SILENT = 12,       /* errors that a silent router did not send */
+	MP_WORLD_LIMITED = 13,      /* errors that a rate-limited router did not send */
+	MP_WORLD_COUNTERS = 14,
 };
 
 enum mp_family { MP_V4 = 0, MP_V6 = 1, MP_OTHER = 2, MP_FAMILIES = 3 };
@@ -94,7 +127,7 @@ enum mp_family { MP_V4 = 0, MP_V6 = 1, MP_OTHER = 2, MP_FAMILIES = 3 };
 struct mp_world_counters {
 	__u64 count[MP_FAMILIES][MP_WORLD_COUNTERS];
 };
-MP_ASSERT_SIZE(struct mp_world_counters, 288);
+MP_ASSERT_SIZE(struct mp_world_counters, 336);
 
 /*
  * How the world decides. Everything below is a pure function of the packet and the configuration, and
@@ -113,12 +146,25 @@ MP_ASSERT_SIZE(struct mp_world_counters, 288);
  *           payload's length, at most 64), bit p & 7; without a payload the checksum's last bit instead
  *   router  of hop n on the way to an address: r = mp_hash(seed ^ n, prefix), where the prefix has 4 * (n - 1)
  *           bits of an IPv4 address, at most 24, and 8 * (n - 1) bits of an IPv6 address, at most 48: a tree
- *           whose root is shared by all. Its address is 100.64.n.(1 + upper half of r scaled to 254), or
- *           fd00:72:n:: + 1 + upper half of r. Lower half of r scaled to MP_PPM below mpls_ppm: it adds
- *           1 + (q & 1) labels, q = mp_mix(r + MP_GOLDEN), the i-th (q >> (8 + 20 * i) & 0xfffff) | 16
+ *           whose root is shared by all. Then, where the hop is multi-path, one of its siblings (below). Its
+ *           address is 100.64.0.0 + (n << 16) + 1 + (upper half of r scaled to 65534), or fd00:72:n:: + 1 +
+ *           upper half of r. Lower half of r scaled to MP_PPM below mpls_ppm: it adds 1 + (q & 1) labels,
+ *           q = mp_mix(r + MP_GOLDEN), the i-th (q >> (8 + 20 * i) & 0xfffff) | 16
+ *   change  mp_draw(h, MP_DRAW_CHANGE) scaled to MP_PPM below change_ppm: from change_at_ns on, the routers of
+ *           all hops but the first are those of the seed ^ MP_WORLD_CHANGED
+ *   sibling mp_draw(r, MP_DRAW_ECMP) scaled to MP_PPM below ecmp_ppm: the hop is multi-path, and s =
+ *           mp_mix(r ^ mp_mix(h ^ f)) >> 32 scaled to ecmp_width, f the ICMP checksum or the IPv6 flow label:
+ *           what routers hash. 0 is the router itself, any other has r = mp_hash(r, s, n)
+ *   traits  of a router, each by a draw on r scaled to MP_PPM below its share: silent (MP_DRAW_SILENT), limited
+ *           (MP_DRAW_LIMITED), then of its errors: NAT (MP_DRAW_NAT, below nat_source_ppm the source, below that
+ *           + nat_destination_ppm the destination), TOS (MP_DRAW_TOS; r & 1: DSCP CS1, else ECN CE), interface
+ *           object (MP_DRAW_INTERFACE: ifIndex n, MTU 1500), no length attribute (MP_DRAW_LEGACY)
+ *   limit   a limited router answers where the packet's draw, mp_draw(p, MP_DRAW_LIMITED) scaled to MP_PPM, is
+ *           below MP_WORLD_LIMITED_PPM: a share and no bucket, so that it can be foretold
  *
  * In this order, and each excludes the next: lost; hop limit below the path length: time exceeded from the
- * router of that hop; dead; unreachable, from the last router (hop path - 1, at least 1); corrupt; reply.
+ * router of that hop; dead; unreachable, from the last router (hop path - 1, at least 1); corrupt; reply. An
+ * error from a silent router is silent, one from a limited router may be limited.
  * A reply's hop limit is MP_WORLD_HOST_TTL less the path - 1 routers it passed; that of an error from hop n
  * is MP_WORLD_ROUTER_TTL - (n - 1); a quoted packet carries the hop limit it had at that router.
  */
@@ -126,6 +172,14 @@ MP_ASSERT_SIZE(struct mp_world_counters, 288);
 #define MP_DRAW_HOST 1
 #define MP_DRAW_PATH 2
 #define MP_DRAW_BIT  3
+#define MP_DRAW_ECMP      4
+#define MP_DRAW_SILENT    5
+#define MP_DRAW_LIMITED   6
+#define MP_DRAW_NAT       7
+#define MP_DRAW_TOS       8
+#define MP_DRAW_INTERFACE 9
+#define MP_DRAW_LEGACY    10
+#define MP_DRAW_CHANGE    11
 
 /* The finaliser of splitmix64: two multiplications, every input bit reaches every output bit. */
 static inline __attribute__((always_inline)) __u64 mp_mix(__u64 x)

@@ -36,6 +36,28 @@ pub struct WorldConfig {
     pub min_hops: u8,
     /// Longest path, in hops, at most 64.
     pub max_hops: u8,
+    /// Routers that send no errors, per million.
+    pub silent_ppm: u32,
+    /// Routers that send a quarter of their errors ([`abi::WORLD_LIMITED_PPM`]), per million.
+    pub limited_ppm: u32,
+    /// Hops that are multi-path, per million.
+    pub ecmp_ppm: u32,
+    /// Next hops that a multi-path hop balances over, at least 2.
+    pub ecmp_width: u8,
+    /// Routers that quote a NAT's address as the source, per million.
+    pub nat_source_ppm: u32,
+    /// Routers that quote another destination, per million.
+    pub nat_destination_ppm: u32,
+    /// Routers that quote another DSCP or ECN field, per million.
+    pub tos_ppm: u32,
+    /// Routers that add an interface information object to their errors, per million.
+    pub interface_ppm: u32,
+    /// Routers that leave out the length attribute before extensions, per million.
+    pub legacy_ppm: u32,
+    /// Destinations whose path changes, per million.
+    pub change_ppm: u32,
+    /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub change_at_ns: u64,
     /// How much an error quotes.
     pub quote: Quote,
     /// Check the checksums of every request, and count the bad ones as malformed.
@@ -54,6 +76,17 @@ impl Default for WorldConfig {
             mpls_ppm: 0,
             min_hops: 1,
             max_hops: 1,
+            silent_ppm: 0,
+            limited_ppm: 0,
+            ecmp_ppm: 0,
+            ecmp_width: 2,
+            nat_source_ppm: 0,
+            nat_destination_ppm: 0,
+            tos_ppm: 0,
+            interface_ppm: 0,
+            legacy_ppm: 0,
+            change_ppm: 0,
+            change_at_ns: 0,
             quote: Quote::Full,
             verify: false,
         }
@@ -74,7 +107,9 @@ impl WorldConfig {
                 abi::WORLD_BY_DESTINATION,
             )
             | flag(self.loss_ppm + self.corrupt_ppm > 0, abi::WORLD_BY_PACKET)
-            | flag(self.max_hops > 1, abi::WORLD_HOPS);
+            | flag(self.max_hops > 1, abi::WORLD_HOPS)
+            | flag(self.router_shares().iter().any(|(_, ppm)| *ppm > 0), abi::WORLD_ROUTERS)
+            | flag(self.change_ppm > 0, abi::WORLD_CHANGE);
         Ok(WorldConfigAbi {
             seed: self.seed,
             flags,
@@ -90,7 +125,19 @@ impl WorldConfig {
             },
             min_hops: self.min_hops,
             max_hops: self.max_hops,
-            reserved: [0; 6],
+            ecmp_width: self.ecmp_width,
+            reserved: [0; 5],
+            silent_ppm: self.silent_ppm,
+            limited_ppm: self.limited_ppm,
+            ecmp_ppm: self.ecmp_ppm,
+            nat_source_ppm: self.nat_source_ppm,
+            nat_destination_ppm: self.nat_destination_ppm,
+            tos_ppm: self.tos_ppm,
+            interface_ppm: self.interface_ppm,
+            legacy_ppm: self.legacy_ppm,
+            change_ppm: self.change_ppm,
+            reserved2: 0,
+            change_at_ns: self.change_at_ns,
         })
     }
 
@@ -107,9 +154,34 @@ impl WorldConfig {
             mpls_ppm: abi.mpls_ppm,
             min_hops: abi.min_hops,
             max_hops: abi.max_hops,
+            silent_ppm: abi.silent_ppm,
+            limited_ppm: abi.limited_ppm,
+            ecmp_ppm: abi.ecmp_ppm,
+            ecmp_width: abi.ecmp_width,
+            nat_source_ppm: abi.nat_source_ppm,
+            nat_destination_ppm: abi.nat_destination_ppm,
+            tos_ppm: abi.tos_ppm,
+            interface_ppm: abi.interface_ppm,
+            legacy_ppm: abi.legacy_ppm,
+            change_ppm: abi.change_ppm,
+            change_at_ns: abi.change_at_ns,
             quote: if abi.quote_bytes == 8 { Quote::Eight } else { Quote::Full },
             verify: abi.flags & abi::WORLD_VERIFY != 0,
         }
+    }
+
+    /// The shares of routers that are unlike the others.
+    fn router_shares(&self) -> [(&'static str, u32); 8] {
+        [
+            ("silent", self.silent_ppm),
+            ("limited", self.limited_ppm),
+            ("ecmp", self.ecmp_ppm),
+            ("nat-source", self.nat_source_ppm),
+            ("nat-destination", self.nat_destination_ppm),
+            ("tos", self.tos_ppm),
+            ("interface", self.interface_ppm),
+            ("legacy", self.legacy_ppm),
+        ]
     }
 
     fn check(&self) -> Result<(), LoadError> {
@@ -121,8 +193,9 @@ impl WorldConfig {
             ("loss", self.loss_ppm),
             ("corrupt", self.corrupt_ppm),
             ("mpls", self.mpls_ppm),
+            ("change", self.change_ppm),
         ];
-        for (setting, value) in shares {
+        for (setting, value) in shares.into_iter().chain(self.router_shares()) {
             if value > abi::PPM {
                 return Err(LoadError::Config { setting, value: value.into(), allowed: SHARE });
             }
@@ -134,6 +207,10 @@ impl WorldConfig {
                 value: hosts.into(),
                 allowed: SHARE,
             });
+        }
+        if self.ecmp_width < 2 {
+            let allowed = "2 or more: one next hop is no choice";
+            return Err(LoadError::Config { setting: "ecmp-width", value: self.ecmp_width.into(), allowed });
         }
         if self.min_hops == 0 || self.min_hops > self.max_hops {
             let allowed = "1 or more, and no more than max-hops";
@@ -164,6 +241,17 @@ mod tests {
             loss_ppm: 2,
             mpls_ppm: 3,
             max_hops: 9,
+            silent_ppm: 4,
+            limited_ppm: 5,
+            ecmp_ppm: 6,
+            ecmp_width: 7,
+            nat_source_ppm: 8,
+            nat_destination_ppm: 9,
+            tos_ppm: 10,
+            interface_ppm: 11,
+            legacy_ppm: 12,
+            change_ppm: 13,
+            change_at_ns: 14,
             quote: Quote::Eight,
             verify: true,
             ..WorldConfig::default()
@@ -182,6 +270,8 @@ mod tests {
         assert!(wrong(|c| (c.dead_ppm, c.unreachable_ppm) = (600_000, 500_000)).contains("1100000"));
         assert!(wrong(|c| c.min_hops = 0).starts_with("min-hops is 0"));
         assert!(wrong(|c| c.min_hops = 3).starts_with("min-hops is 3"));
+        assert!(wrong(|c| c.silent_ppm = 1_000_001).starts_with("silent is 1000001"));
+        assert!(wrong(|c| c.ecmp_width = 1).starts_with("ecmp-width is 1"));
         assert!(wrong(|c| c.max_hops = 65).starts_with("max-hops is 65"));
     }
 }

@@ -44,6 +44,10 @@ pub enum Counter {
     Passed = 10,
     /// Requests dropped for want of room in the frame; stays 0.
     Failed = 11,
+    /// Errors that a silent router did not send.
+    Silent = 12,
+    /// Errors that a rate-limited router did not send.
+    Limited = 13,
 }
 
 impl Counter {
@@ -61,6 +65,8 @@ impl Counter {
         Counter::Malformed,
         Counter::Passed,
         Counter::Failed,
+        Counter::Silent,
+        Counter::Limited,
     ];
 
     /// The counter's name in text and JSON.
@@ -79,6 +85,8 @@ impl Counter {
             Counter::Malformed => "malformed",
             Counter::Passed => "passed",
             Counter::Failed => "failed",
+            Counter::Silent => "silent",
+            Counter::Limited => "limited",
         }
     }
 }
@@ -103,16 +111,18 @@ impl Counters {
     }
 
     /// The law, family by family: requests = replies + dropped + dead + corrupted + unreachable +
-    /// `time_exceeded`. Holds whenever no packet is on its way through the program.
+    /// `time_exceeded` + silent + limited. Holds whenever no packet is on its way through the program.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        const OUTCOMES: [Counter; 6] = [
+        const OUTCOMES: [Counter; 8] = [
             Counter::Replies,
             Counter::Dropped,
             Counter::Dead,
             Counter::Corrupted,
             Counter::Unreachable,
             Counter::TimeExceeded,
+            Counter::Silent,
+            Counter::Limited,
         ];
         self.counts.iter().all(|family| {
             OUTCOMES.iter().map(|c| family[*c as usize]).sum::<u64>() == family[Counter::Requests as usize]

@@ -5,12 +5,20 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::WorldConfig;
-use crate::abi::PPM;
+use crate::abi::{PPM, WORLD_CHANGED, WORLD_LIMITED_PPM, WORLD_NAT_V4, WORLD_NAT_V6};
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 const DRAW_HOST: u32 = 1;
 const DRAW_PATH: u32 = 2;
 const DRAW_BIT: u32 = 3;
+const DRAW_ECMP: u32 = 4;
+const DRAW_SILENT: u32 = 5;
+const DRAW_LIMITED: u32 = 6;
+const DRAW_NAT: u32 = 7;
+const DRAW_TOS: u32 = 8;
+const DRAW_INTERFACE: u32 = 9;
+const DRAW_LEGACY: u32 = 10;
+const DRAW_CHANGE: u32 = 11;
 
 /// What a destination is, whoever probes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +48,29 @@ pub enum Fate {
     Unreachable(u8),
     /// "Time exceeded" from the router of this hop.
     TimeExceeded(u8),
+    /// No error from the router of this hop, which sends none.
+    Silent(u8),
+    /// No error from the router of this hop, which has sent enough.
+    Limited(u8),
+}
+
+/// What routers look at to find the next hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// Where the packet goes.
+    pub to: IpAddr,
+    /// Its ICMP checksum (IPv4) or flow label (IPv6).
+    pub flow: u32,
+    /// When it passes, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub at_ns: u64,
+}
+
+impl Way {
+    /// The way to a destination where nothing is multi-path and nothing changes.
+    #[must_use]
+    pub fn to(to: IpAddr) -> Way {
+        Way { to, flow: 0, at_ns: 0 }
+    }
 }
 
 /// A router on the way.
@@ -47,8 +78,47 @@ pub enum Fate {
 pub struct Router {
     /// Where its errors come from.
     pub address: IpAddr,
+    /// Which of its errors it sends.
+    pub voice: Voice,
     /// The MPLS labels that it adds to them; empty for most.
     pub labels: Vec<u32>,
+    /// What of a quoted packet it shows otherwise than it was sent.
+    pub nat: Option<Nat>,
+    /// The traffic class that it shows otherwise.
+    pub tos: Option<Tos>,
+    /// Whether it adds an interface information object.
+    pub interface: bool,
+    /// Whether it leaves out the length attribute.
+    pub legacy: bool,
+}
+
+/// Which errors a router sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voice {
+    /// All.
+    Full,
+    /// A quarter ([`WORLD_LIMITED_PPM`]).
+    Limited,
+    /// None.
+    Silent,
+}
+
+/// Which address of a quoted packet is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nat {
+    /// The source is [`WORLD_NAT_V4`] or [`WORLD_NAT_V6`].
+    Source,
+    /// The destination has its last bit but one flipped.
+    Destination,
+}
+
+/// Which part of a quoted traffic class is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tos {
+    /// The DSCP is CS1.
+    Dscp,
+    /// The ECN field is "congestion experienced".
+    Ecn,
 }
 
 /// The path length to a destination, in hops; a request needs at least this hop limit.
@@ -77,20 +147,26 @@ pub fn host(config: &WorldConfig, to: IpAddr) -> Host {
 
 /// What becomes of a request with this hop limit, identifier, sequence and payload.
 #[must_use]
-pub fn fate(config: &WorldConfig, to: IpAddr, hop_limit: u8, id: u16, seq: u16, payload: &[u8]) -> Fate {
+pub fn fate(config: &WorldConfig, way: &Way, hop_limit: u8, id: u16, seq: u16, payload: &[u8]) -> Fate {
+    let to = way.to;
     let identity = u64::from(id) << 16 | u64::from(seq);
     let first = payload.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     let packet = mix(mix(host_hash(config, to) ^ identity) ^ first);
     if scale((packet >> 32) as u32, PPM) < config.loss_ppm {
         return Fate::Dropped;
     }
+    let error = |hop: u8, sent: fn(u8) -> Fate| match router(config, way, hop).voice {
+        Voice::Silent => Fate::Silent(hop),
+        Voice::Limited if !in_share(packet, DRAW_LIMITED, WORLD_LIMITED_PPM) => Fate::Limited(hop),
+        _ => sent(hop),
+    };
     let (path, hop) = (path_length(config, to), hop_limit.max(1));
     if hop < path {
-        return Fate::TimeExceeded(hop);
+        return error(hop, Fate::TimeExceeded);
     }
     let from = match host(config, to) {
         Host::Dead => return Fate::Dead,
-        Host::Unreachable => return Fate::Unreachable(path.saturating_sub(1).max(1)),
+        Host::Unreachable => return error(path.saturating_sub(1).max(1), Fate::Unreachable),
         Host::OtherAddress(other) => other,
         Host::Alive => to,
     };
@@ -101,24 +177,15 @@ pub fn fate(config: &WorldConfig, to: IpAddr, hop_limit: u8, id: u16, seq: u16, 
     Fate::Reply(from)
 }
 
-/// The router of a hop (from 1) on the way to a destination.
+/// The router of a hop (from 1) on a way.
 #[must_use]
-pub fn router(config: &WorldConfig, to: IpAddr, hop: u8) -> Router {
-    let (hi, lo) = halves(to);
-    let above = u32::from(hop.max(1)) - 1;
-    let hash = match to {
-        IpAddr::V4(_) => {
-            let bits = (4 * above).min(24);
-            hash(config.seed ^ u64::from(hop), 0, lo & !(0xffff_ffff >> bits))
-        }
-        IpAddr::V6(_) => {
-            let bits = (8 * above).min(48);
-            hash(config.seed ^ u64::from(hop), hi & !(u64::MAX >> bits), 0)
-        }
-    };
+pub fn router(config: &WorldConfig, way: &Way, hop: u8) -> Router {
+    let hash = router_hash(config, way, hop);
     let upper = (hash >> 32) as u32;
-    let address = match to {
-        IpAddr::V4(_) => Ipv4Addr::new(100, 64, hop, 1 + scale(upper, 254) as u8).into(),
+    let address = match way.to {
+        IpAddr::V4(_) => {
+            Ipv4Addr::from_bits(0x6440_0000 + (u32::from(hop & 63) << 16) + 1 + scale(upper, 65_534)).into()
+        }
         IpAddr::V6(_) => {
             let high = u128::from(0xfd00_0072_0000_0000 | u64::from(hop) << 16) << 64;
             Ipv6Addr::from_bits(high | (1 + u128::from(upper))).into()
@@ -129,7 +196,73 @@ pub fn router(config: &WorldConfig, to: IpAddr, hop: u8) -> Router {
         let bits = mix(hash.wrapping_add(GOLDEN));
         labels.extend((0..=(bits & 1)).map(|i| (bits >> (8 + 20 * i)) as u32 & 0xf_ffff | 16));
     }
-    Router { address, labels }
+    let voice = if in_share(hash, DRAW_SILENT, config.silent_ppm) {
+        Voice::Silent
+    } else if in_share(hash, DRAW_LIMITED, config.limited_ppm) {
+        Voice::Limited
+    } else {
+        Voice::Full
+    };
+    let nat = scale(draw(hash, DRAW_NAT), PPM);
+    Router {
+        address,
+        voice,
+        labels,
+        nat: if nat < config.nat_source_ppm {
+            Some(Nat::Source)
+        } else {
+            (nat - config.nat_source_ppm < config.nat_destination_ppm).then_some(Nat::Destination)
+        },
+        tos: in_share(hash, DRAW_TOS, config.tos_ppm).then_some(if hash & 1 == 1 {
+            Tos::Dscp
+        } else {
+            Tos::Ecn
+        }),
+        interface: in_share(hash, DRAW_INTERFACE, config.interface_ppm),
+        legacy: in_share(hash, DRAW_LEGACY, config.legacy_ppm),
+    }
+}
+
+fn router_hash(config: &WorldConfig, way: &Way, hop: u8) -> u64 {
+    let (hi, lo) = halves(way.to);
+    let host = host_hash(config, way.to);
+    let above = u32::from(hop.max(1)) - 1;
+    let changed =
+        hop > 1 && in_share(host, DRAW_CHANGE, config.change_ppm) && way.at_ns >= config.change_at_ns;
+    let seed = if changed { config.seed ^ WORLD_CHANGED } else { config.seed };
+    let plain = match way.to {
+        IpAddr::V4(_) => {
+            let bits = (4 * above).min(24);
+            hash(seed ^ u64::from(hop), 0, lo & !(0xffff_ffff >> bits))
+        }
+        IpAddr::V6(_) => {
+            let bits = (8 * above).min(48);
+            hash(seed ^ u64::from(hop), hi & !(u64::MAX >> bits), 0)
+        }
+    };
+    if !in_share(plain, DRAW_ECMP, config.ecmp_ppm) {
+        return plain;
+    }
+    let chosen = mix(plain ^ mix(host ^ u64::from(way.flow)));
+    match scale((chosen >> 32) as u32, config.ecmp_width.into()) {
+        0 => plain,
+        sibling => hash(plain, sibling.into(), hop.into()),
+    }
+}
+
+/// The source that a router behind a NAT quotes.
+#[must_use]
+pub fn nat_source(v4: bool) -> IpAddr {
+    if v4 { Ipv4Addr::from_bits(WORLD_NAT_V4).into() } else { Ipv6Addr::from_bits(WORLD_NAT_V6).into() }
+}
+
+/// The destination that a router before a NAT quotes.
+#[must_use]
+pub fn nat_destination(of: IpAddr) -> IpAddr {
+    match of {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() ^ 2).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() ^ 2).into(),
+    }
 }
 
 /// The address from which a host of the kind "other address" answers: the last bit flipped.
@@ -159,6 +292,10 @@ fn hash(seed: u64, hi: u64, lo: u64) -> u64 {
 
 fn draw(hash: u64, purpose: u32) -> u32 {
     (mix(hash.wrapping_add(u64::from(purpose).wrapping_mul(GOLDEN))) >> 32) as u32
+}
+
+fn in_share(hash: u64, purpose: u32, share_ppm: u32) -> bool {
+    scale(draw(hash, purpose), PPM) < share_ppm
 }
 
 fn scale(draw: u32, n: u32) -> u32 {
@@ -205,11 +342,44 @@ mod tests {
     #[test]
     fn the_first_router_is_shared_and_the_last_ones_are_not() {
         let config = WorldConfig { max_hops: 9, ..WorldConfig::default() };
-        let at = |address: &str, hop| router(&config, address.parse().unwrap(), hop).address;
+        let at = |address: &str, hop| router(&config, &Way::to(address.parse().unwrap()), hop).address;
         assert_eq!(at("10.0.0.1", 1), at("192.0.2.1", 1));
         assert_eq!(at("10.0.0.1", 8), at("10.0.0.200", 8));
         let nets = (0..200).map(|i| at(&format!("10.0.{i}.1"), 8)).collect::<std::collections::HashSet<_>>();
         assert!(nets.len() > 100);
         assert_eq!(at("fd00:1::1", 2).to_string().split("::").next(), Some("fd00:72:2"));
+    }
+
+    #[test]
+    fn flows_spread_over_siblings_and_keep_to_them() {
+        let config = WorldConfig { max_hops: 9, ecmp_ppm: 500_000, ecmp_width: 3, ..WorldConfig::default() };
+        let mut widths = [0; 4];
+        for to in addresses().step_by(997) {
+            for hop in 1..9 {
+                let at = |flow| router(&config, &Way { flow, ..Way::to(to) }, hop).address;
+                let seen: std::collections::HashSet<_> = (0..64).map(at).collect();
+                widths[seen.len()] += 1;
+                assert_eq!(at(5), at(5));
+            }
+        }
+        assert_eq!((widths[0], widths[2]), (0, 0), "{widths:?}");
+        assert!(widths[1] > 100 && widths[3] > 100, "{widths:?}");
+    }
+
+    #[test]
+    fn a_share_of_paths_changes_at_its_time_and_not_before() {
+        let config =
+            WorldConfig { max_hops: 9, change_ppm: 300_000, change_at_ns: 1000, ..WorldConfig::default() };
+        let path = |to, at_ns| -> Vec<IpAddr> {
+            (1..9).map(|hop| router(&config, &Way { at_ns, ..Way::to(to) }, hop).address).collect()
+        };
+        let mut changed = 0;
+        for to in addresses().take(2000) {
+            assert_eq!(path(to, 0), path(to, 999));
+            let (before, after) = (path(to, 999), path(to, 1000));
+            assert_eq!(before[0], after[0]);
+            changed += u32::from(before != after);
+        }
+        assert!((500..700).contains(&changed), "{changed}");
     }
 }

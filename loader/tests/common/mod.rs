@@ -15,6 +15,9 @@ pub struct Echo {
     pub hop_limit: u8,
     pub id: u16,
     pub seq: u16,
+    pub traffic_class: u8,
+    /// IPv6 alone.
+    pub flow_label: u32,
     pub payload: Vec<u8>,
 }
 
@@ -23,7 +26,16 @@ impl Echo {
         let to: IpAddr = to.parse().unwrap();
         let from = if to.is_ipv4() { "198.18.0.2" } else { "fd00:6d70::2" }.parse().unwrap();
         let payload = (0..56).map(|i: u8| i.wrapping_mul(37)).collect();
-        Echo { from, to, hop_limit: 60, id: 0x1234, seq: 7, payload }
+        Echo {
+            from,
+            to,
+            hop_limit: 60,
+            id: 0x1234,
+            seq: 7,
+            traffic_class: 0xb8,
+            flow_label: 0x12345,
+            payload,
+        }
     }
 
     pub fn payload_len(mut self, len: usize) -> Echo {
@@ -34,6 +46,15 @@ impl Echo {
     pub fn hop_limit(mut self, hop_limit: u8) -> Echo {
         self.hop_limit = hop_limit;
         self
+    }
+
+    /// What routers hash: the ICMP checksum or the flow label.
+    pub fn flow(&self) -> u32 {
+        if self.to.is_ipv6() {
+            return self.flow_label;
+        }
+        let frame = self.frame();
+        u32::from(u16::from_be_bytes([frame[ETHERNET + 22], frame[ETHERNET + 23]]))
     }
 
     /// The Ethernet frame.
@@ -56,7 +77,7 @@ impl Echo {
     fn ip_header(&self, length: usize) -> Vec<u8> {
         match (self.from, self.to) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
-                let mut ip = vec![0x45, 0xb8];
+                let mut ip = vec![0x45, self.traffic_class];
                 ip.extend((length as u16 + 20).to_be_bytes());
                 ip.extend([0, 1, 0x40, 0, self.hop_limit, 1, 0, 0]);
                 ip.extend(from.octets());
@@ -66,7 +87,8 @@ impl Echo {
                 ip
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
-                let mut ip = vec![0x6b, 0x81, 0x23, 0x45];
+                let mut ip =
+                    (6 << 28 | u32::from(self.traffic_class) << 20 | self.flow_label).to_be_bytes().to_vec();
                 ip.extend((length as u16).to_be_bytes());
                 ip.extend([58, self.hop_limit]);
                 ip.extend(from.octets());
@@ -114,26 +136,55 @@ pub fn read(frame: &[u8]) -> Answer {
     Answer { from, to, hop_limit: ip[7], icmp, icmp_checksum_ok: ok }
 }
 
-/// The quote of an error and the labels of its extension, if any; asserts RFC 4884's and RFC 4950's shape.
-pub fn read_error(icmp: &[u8], v4: bool) -> (Vec<u8>, Vec<u32>) {
+/// An ICMP error taken apart.
+#[derive(Debug)]
+pub struct Report {
+    pub quote: Vec<u8>,
+    pub labels: Vec<u32>,
+    /// Index and MTU of an interface information object.
+    pub interface: Option<(u32, u32)>,
+    /// Whether the length attribute is there.
+    pub told: bool,
+}
+
+/// Reads an error; `extended` says that it has extensions, which those without a length attribute do not tell.
+/// Asserts the shapes of RFC 4884, RFC 4950 and RFC 5837.
+pub fn read_error(icmp: &[u8], v4: bool, extended: bool) -> Report {
     let length = if v4 { usize::from(icmp[5]) * 4 } else { usize::from(icmp[4]) * 8 };
     assert!(icmp[4..8].iter().filter(|b| **b != 0).count() <= 1, "unused bytes are zero");
-    if length == 0 {
-        return (icmp[8..].to_vec(), Vec::new());
+    let mut report =
+        Report { quote: icmp[8..].to_vec(), labels: Vec::new(), interface: None, told: length > 0 };
+    if !extended {
+        assert_eq!(length, 0);
+        return report;
     }
-    assert_eq!(length, 128);
-    let extension = &icmp[8 + length..];
+    assert!(length == 0 || length == 128);
+    let extension = &icmp[8 + 128..];
+    report.quote.truncate(128);
     assert_eq!(extension[0], 0x20, "version 2");
     assert_eq!(checksum(&[extension]), 0, "checksum of the extension");
-    assert_eq!(u16::from_be_bytes([extension[4], extension[5]]) as usize, extension.len() - 4);
-    assert_eq!(extension[6..8], [1, 1], "MPLS label stack, incoming");
-    let entries: Vec<u32> =
-        extension[8..].chunks(4).map(|e| u32::from_be_bytes(e.try_into().unwrap())).collect();
+    let word = |at: usize| u32::from_be_bytes(extension[at..at + 4].try_into().unwrap());
+    let mut at = 4;
+    while at < extension.len() {
+        let (size, class) = ((word(at) >> 16) as usize, word(at) as u16);
+        let words = (at + 4..at + size).step_by(4).map(word);
+        match class {
+            0x0101 => report.labels = labels(&words.collect::<Vec<_>>()),
+            0x0209 => report.interface = Some((word(at + 4), word(at + 8))),
+            other => panic!("class and type {other:#x}"),
+        }
+        at += size;
+    }
+    assert_eq!(at, extension.len());
+    report
+}
+
+fn labels(entries: &[u32]) -> Vec<u32> {
     for (i, entry) in entries.iter().enumerate() {
         assert_eq!(entry >> 8 & 1 == 1, i + 1 == entries.len(), "only the last is the bottom of the stack");
         assert_eq!(entry & 0xff, 1, "TTL of the label");
     }
-    (icmp[8..8 + length].to_vec(), entries.iter().map(|e| e >> 12).collect())
+    entries.iter().map(|entry| entry >> 12).collect()
 }
 
 /// RFC 1071 over the parts in turn, each but the last of even length.
