@@ -6,7 +6,7 @@ use std::sync::Arc;
 use megaping::cli::{self, PingOptions, Request};
 use megaping::run::{RunPlan, Walk};
 use megaping::targets::{Place, TargetBuilder};
-use megaping_probe::{Core, Craft, HEADER_LEN, Identity, Nanos, Plan};
+use megaping_probe::{Core, Craft, HEADER_LEN, Identity, Nanos, Ping, Plan, Targets};
 use megaping_wire::Addr;
 use serde::{Deserialize, Serialize};
 
@@ -141,11 +141,6 @@ pub fn options(more: &[&str]) -> Result<PingOptions> {
     }
 }
 
-/// The plan that the program makes for one shard with `n` targets.
-pub fn plan(n: u64) -> Result<Plan> {
-    plan_of(&options(&["192.0.2.1"])?, n)
-}
-
 /// The plan that the program makes of `options` for one shard with `n` targets.
 pub fn plan_of(options: &PingOptions, n: u64) -> Result<Plan> {
     let plan = RunPlan::new(options, n)?.of_shard(options, 0);
@@ -154,9 +149,21 @@ pub fn plan_of(options: &PingOptions, n: u64) -> Result<Plan> {
     Ok(Plan { sources: [Addr::v4([192, 0, 2, 1]), Addr::from_bits(v6)], ..plan })
 }
 
+/// The work that the program makes of `options` for one shard that walks all targets.
+pub fn ping_of(options: &PingOptions, walk: Walk) -> Result<Ping<Walk>> {
+    Ok(Ping::new(&RunPlan::new(options, walk.len())?.ping(options, 0), walk))
+}
+
+/// Plan and work of this load.
+pub fn load(family: Family, n: u64) -> Result<(Plan, Ping<Walk>)> {
+    let options = options(&["192.0.2.1"])?;
+    Ok((plan_of(&options, n)?, ping_of(&options, walk(family, n)?)?))
+}
+
 /// A core with this load, begun.
-pub fn core(family: Family, n: u64) -> Result<Core<Walk>> {
-    let mut core = Core::new(plan(n)?, walk(family, n)?, Identity::new(0, 0, [7; 16]));
+pub fn core(family: Family, n: u64) -> Result<Core<Ping<Walk>>> {
+    let (plan, ping) = load(family, n)?;
+    let mut core = Core::new(plan, ping, Identity::new(0, 0, [7; 16]));
     core.begin(START);
     Ok(core)
 }

@@ -156,7 +156,8 @@ pub fn measure(args: &ResidentArgs) -> Result<Resident> {
     let set = Arc::new(targets::load(&options.targets)?);
     let plan = load::plan_of(&options, set.len())?;
     let silent = |_: &[u8], _: &mut [u8]| None;
-    let mut rig = rig(plan, Walk::new(Arc::clone(&set), 42), silent, 512);
+    let ping = load::ping_of(&options, Walk::new(Arc::clone(&set), 42))?;
+    let mut rig = rig(plan, ping, silent, 512);
     let (mut in_flight, mut steps) = (0, 0);
     while rig.shard.core().ledger().last_sent < START + RUN_NS && steps < STEPS_MAX {
         if !rig.shard.step()? {

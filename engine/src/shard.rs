@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use megaping_probe::{Core, Down, Ledger, Nanos, Ring, RingCounters, Targets};
+use megaping_probe::{Core, Down, Ledger, Nanos, Ring, RingCounters, Work};
 use megaping_store::batch::{BATCH_ROWS, Desk};
 
 /// Most probes that a breath sends.
@@ -63,9 +63,9 @@ pub enum Wall {
 
 /// One shard; consumed by [`Shard::run`].
 #[derive(Debug)]
-pub struct Shard<R, T> {
+pub struct Shard<R, W> {
     ring: R,
-    core: Core<T>,
+    core: Core<W>,
     desk: Desk,
     board: Arc<Board>,
     wall: Wall,
@@ -85,10 +85,10 @@ struct Breath {
     backlog: bool,
 }
 
-impl<R: Ring, T: Targets> Shard<R, T> {
+impl<R: Ring, W: Work> Shard<R, W> {
     /// A shard that is ready to run.
     #[must_use]
-    pub fn new(ring: R, core: Core<T>, desk: Desk, board: Arc<Board>, wall: Wall) -> Shard<R, T> {
+    pub fn new(ring: R, core: Core<W>, desk: Desk, board: Arc<Board>, wall: Wall) -> Shard<R, W> {
         Shard {
             ring,
             core,
@@ -104,7 +104,7 @@ impl<R: Ring, T: Targets> Shard<R, T> {
     }
 
     /// Breathes until everything scheduled has ended, or until told to stop and nothing is in flight. The first
-    /// round begins at `start`.
+    /// probe may leave at `start`.
     ///
     /// # Errors
     /// [`Down`] when the ring died; what was in flight is then still in the last published ledger.
@@ -139,7 +139,7 @@ impl<R: Ring, T: Targets> Shard<R, T> {
         Ok(())
     }
 
-    /// Sets the start of the first round, and looks around for the first time.
+    /// Says when the first probe may leave, and looks around for the first time.
     pub fn begin(&mut self, start: Nanos) {
         self.core.begin(start);
         let now = self.ring.now();
@@ -287,7 +287,7 @@ impl<R: Ring, T: Targets> Shard<R, T> {
 
     /// The core, for those who check the laws.
     #[must_use]
-    pub fn core(&self) -> &Core<T> {
+    pub fn core(&self) -> &Core<W> {
         &self.core
     }
 

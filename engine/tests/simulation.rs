@@ -8,7 +8,9 @@ use std::sync::Arc;
 use megaping::adapter::PacketAdapter;
 use megaping::responder;
 use megaping::shard::{Board, Shard, Wall};
-use megaping_probe::{Core, Craft, Identity, Ledger, Nanos, Outcome, Plan, Targets, Timing, Verdict};
+use megaping_probe::{
+    Core, Craft, Identity, Ledger, Nanos, Outcome, Ping, PingPlan, Plan, Targets, Timing, Verdict,
+};
 use megaping_ring::{FaultCounts, Faults, MemoryConfig, MemoryRing, Virtual};
 use megaping_store::batch::{Lane, lane};
 use megaping_wire::Addr;
@@ -92,27 +94,24 @@ impl Rows {
 fn simulate(run: &Run) -> (Ledger, FaultCounts, Rows, u64) {
     let rate_pps = run.targets as f64 * SECOND as f64 / run.round_ns as f64;
     let in_flight_max = (rate_pps * run.timeout_ns as f64 / SECOND as f64 * 1.1) as usize + 1024;
+    let timing = Timing {
+        round_ns: run.round_ns.into(),
+        rounds: Some(run.rounds),
+        length_ns: None,
+        late_max_ns: None,
+    };
+    let ping = PingPlan { timing, shard: 0, shards: 1, hop_limit: 64, flow: 3 };
     let plan = Plan {
-        timing: Timing {
-            round_ns: run.round_ns.into(),
-            rounds: Some(run.rounds),
-            length_ns: None,
-            late_max_ns: None,
-        },
-        shard: 0,
-        shards: 1,
         pace_pps: rate_pps * 1.25,
         timeout_ns: run.timeout_ns,
         in_flight_max,
         sources: [Addr::v4([192, 0, 2, 1]), Addr([0x20; 16])],
         payload_len: 32,
-        hop_limit: 64,
         traffic_class: 0,
-        flow: 3,
     };
     let memory = MemoryConfig { mtu: 128, capacity: 1 << 17, faults: run.faults, seed: 42 };
     let ring = MemoryRing::new(Virtual::new(SECOND, 100), far_end, &memory);
-    let core = Core::new(plan, Mixed(run.targets), Identity::new(0, 0, [5; 16]));
+    let core = Core::new(plan, Ping::new(&ping, Mixed(run.targets)), Identity::new(0, 0, [5; 16]));
     let (desk, lane) = lane(0, in_flight_max.next_power_of_two());
     let adapter = PacketAdapter::new(ring, Craft::new(b"fill fill"));
     let mut shard = Shard::new(adapter, core, desk, Arc::new(Board::default()), Wall::Fixed(0));

@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use megaping::run::Walk;
 use megaping_probe::{
-    Arrival, Core, Evidence, Integrity, Kind, Nanos, Order, Quoted, Sent, Stamp, StampSource,
+    Arrival, Core, Evidence, Integrity, Kind, Nanos, Order, Ping, Quoted, Sent, Stamp, StampSource,
 };
 
 use super::{Stage, StageArgs};
@@ -59,7 +59,7 @@ fn section(on: bool, meter: &mut Meter, work: impl FnOnce() -> u64) {
 }
 
 /// A section of breaths from `now` on: what is due is ordered, and reported as sent.
-fn order(core: &mut Core<Walk>, now: Nanos, orders: &mut Vec<Order>) -> u64 {
+fn order(core: &mut Core<Ping<Walk>>, now: Nanos, orders: &mut Vec<Order>) -> u64 {
     for breath in 0..SECTION_BREATHS {
         let now = now + breath * BREATH_NS;
         let first = orders.len();
@@ -76,7 +76,7 @@ fn order(core: &mut Core<Walk>, now: Nanos, orders: &mut Vec<Order>) -> u64 {
 }
 
 /// As many breaths again: what came is matched, and time passes.
-fn take(core: &mut Core<Walk>, now: Nanos, arrivals: &[Arrival<'static>]) -> u64 {
+fn take(core: &mut Core<Ping<Walk>>, now: Nanos, arrivals: &[Arrival<'static>]) -> u64 {
     let each_breath = arrivals.len().div_ceil(SECTION_BREATHS as usize).max(1);
     for (breath, arrivals) in arrivals.chunks(each_breath).enumerate() {
         for arrival in arrivals {

@@ -6,7 +6,7 @@ use megaping::adapter::PacketAdapter;
 use megaping::responder;
 use megaping::run::{RunPlan, Walk};
 use megaping::shard::{Shard, Wall};
-use megaping_probe::{Core, Identity, Ring};
+use megaping_probe::{Core, Identity, Ping, Plan, Ring};
 use megaping_ring::{Faults, MemoryConfig, MemoryRing, Responder, Virtual};
 use megaping_store::batch::{Batch, Lane, lane};
 
@@ -20,7 +20,7 @@ use crate::meter::Meter;
 /// A shard and the store's end of its queue.
 pub struct Rig<R> {
     /// The shard.
-    pub shard: Shard<R, Walk>,
+    pub shard: Shard<R, Ping<Walk>>,
     /// Where its outcomes come out.
     pub lane: Arc<Lane>,
 }
@@ -29,12 +29,12 @@ pub struct Rig<R> {
 const READ_NS: u64 = 100;
 
 /// A shard over a memory ring with this far end, which answers after one round trip.
-pub fn rig(plan: megaping_probe::Plan, walk: Walk, far_end: impl Responder, buffers: u32) -> Rig<impl Ring> {
+pub fn rig(plan: Plan, ping: Ping<Walk>, far_end: impl Responder, buffers: u32) -> Rig<impl Ring> {
     let faults = Faults { delay_ns: RTT_NS, ..Faults::default() };
     let config = MemoryConfig { mtu: 128, capacity: buffers, faults, seed: 0 };
     let ring = MemoryRing::new(Virtual::new(START.0, READ_NS), far_end, &config);
     let (desk, lane) = lane(0, RunPlan::seats(&plan));
-    let core = Core::new(plan, walk, Identity::new(0, 0, [7; 16]));
+    let core = Core::new(plan, ping, Identity::new(0, 0, [7; 16]));
     let adapter = PacketAdapter::new(ring, load::craft());
     let mut shard = Shard::new(adapter, core, desk, Arc::default(), Wall::Fixed(0));
     shard.begin(START);
@@ -80,10 +80,10 @@ impl<R: Ring> Rig<R> {
 }
 
 fn answering(args: &StageArgs) -> Result<Rig<impl Ring + use<>>> {
-    let walk = load::walk(args.family, args.targets)?;
+    let (plan, ping) = load::load(args.family, args.targets)?;
     // Room for what is under way in one round trip, and for a late breath.
     let buffers = (args.targets * 2 * RTT_NS / SECOND) as u32 + 1024;
-    Ok(rig(load::plan(args.targets)?, walk, responder::echo, buffers))
+    Ok(rig(plan, ping, responder::echo, buffers))
 }
 
 /// The shard alone.

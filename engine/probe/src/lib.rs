@@ -1,7 +1,7 @@
 //! What to send and what came back, as pure functions of time.
 //!
 //! ```text
-//!   schedule -> core.next_order -> Order  ==> craft ==> (a ring) ==> parse ==>  Arrival -> core.on_arrival
+//!       work -> core.next_order -> Order  ==> craft ==> (a ring) ==> parse ==>  Arrival -> core.on_arrival
 //!                    |                                                              |
 //!                    +--> in-flight table <-----------------------------------------+
 //!                                  |
@@ -20,9 +20,11 @@ pub mod ledger;
 pub mod outcome;
 pub mod pace;
 pub mod parse;
+pub mod ping;
 pub mod schedule;
 pub mod time;
 pub mod trace;
+pub mod work;
 
 pub use border::{
     Arrival, Down, Evidence, HEADER_LEN, Integrity, Kind, Order, Quoted, Ring, RingCounters, Sent, Stamp,
@@ -32,5 +34,7 @@ pub use craft::Craft;
 pub use identity::Identity;
 pub use ledger::Ledger;
 pub use outcome::{Marks, Outcome, StampSource, Unsent, Verdict};
+pub use ping::{Ping, PingPlan};
 pub use schedule::{Targets, Timing};
 pub use time::Nanos;
+pub use work::{Task, Work};

@@ -180,11 +180,23 @@ impl Marks {
     pub const OTHER_RESPONDER: Marks = Marks(1);
     /// In the time this probe was under way, this machine itself dropped arrivals: the loss may be ours.
     pub const SELF_INFLICTED: Marks = Marks(2);
+    /// The error quotes another destination than the probe was sent to: a NAT rewrote it on the way.
+    pub const QUOTED_DESTINATION: Marks = Marks(4);
+    /// The error quotes another source than the probe was sent from: a NAT rewrote it, and did not write it back.
+    pub const QUOTED_SOURCE: Marks = Marks(8);
+    /// The error quotes another TOS or traffic class octet than was sent: somebody rewrote or bleached it.
+    pub const QUOTED_CLASS: Marks = Marks(16);
 
     /// Both sets together.
     #[must_use]
     pub const fn with(self, other: Marks) -> Marks {
         Marks(self.0 | other.0)
+    }
+
+    /// This set where it applies, none where it does not.
+    #[must_use]
+    pub const fn when(self, applies: bool) -> Marks {
+        if applies { self } else { Marks(0) }
     }
 
     /// Whether every mark of `other` is set.

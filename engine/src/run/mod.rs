@@ -17,7 +17,7 @@ use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 
-use megaping_probe::{Core, Craft, Down, Identity, Nanos, Ring};
+use megaping_probe::{Core, Craft, Down, Identity, Nanos, Ping, Ring};
 use megaping_ring::{Clock, Monotonic, OpenError, UringOpenError};
 use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
@@ -34,6 +34,9 @@ use crate::targets::{self, TargetError, TargetSet};
 pub use finish::Finish;
 pub use plan::RunPlan;
 pub use walk::Walk;
+
+/// A shard of a ping.
+type PingShard<R> = Shard<R, Ping<Walk>>;
 
 /// Threads get this long to be ready before the first probe is due.
 const LEAD_NS: u64 = 5_000_000;
@@ -175,14 +178,16 @@ impl Run<'_> {
         self.finish(backend, &boards, start, downs, end, stop.interrupted())
     }
 
-    fn shards<R: Ring>(&self, rings: Vec<R>, boards: &[Arc<Board>]) -> (Vec<Shard<R, Walk>>, Vec<Arc<Lane>>) {
+    fn shards<R: Ring>(&self, rings: Vec<R>, boards: &[Arc<Board>]) -> (Vec<PingShard<R>>, Vec<Arc<Lane>>) {
         let walk = Walk::new(Arc::clone(&self.targets), self.order_seed);
         let parts = rings.into_iter().zip(boards).zip(&self.identities).enumerate();
         parts
             .map(|(index, ((ring, board), identity))| {
-                let plan = self.plan.of_shard(self.options, index as u16);
-                let (desk, lane) = lane(index as u16, RunPlan::seats(&plan));
-                let core = Core::new(plan, walk.clone(), *identity);
+                let shard = index as u16;
+                let plan = self.plan.of_shard(self.options, shard);
+                let (desk, lane) = lane(shard, RunPlan::seats(&plan));
+                let ping = Ping::new(&self.plan.ping(self.options, shard), walk.clone());
+                let core = Core::new(plan, ping, *identity);
                 (Shard::new(ring, core, desk, Arc::clone(board), Wall::Live), lane)
             })
             .unzip()

@@ -1,6 +1,6 @@
 //! From what the user asked for to what each shard shall do.
 
-use megaping_probe::{Plan, Timing};
+use megaping_probe::{PingPlan, Plan, Timing};
 use megaping_store::batch::BATCH_ROWS;
 use megaping_wire::Addr;
 
@@ -76,13 +76,26 @@ impl RunPlan {
         Ok(RunPlan { targets, round_ns, count, duration_ns, shards, pace_pps, in_flight })
     }
 
-    /// The part of one shard.
+    /// What holds for every probe of one shard.
     #[must_use]
     pub fn of_shard(&self, options: &PingOptions, shard: u16) -> Plan {
         let turns = (self.targets - u64::from(shard)).div_ceil(u64::from(self.shards));
         let share = turns as f64 / self.targets as f64;
         let source = |ip: Option<std::net::IpAddr>| ip.map_or(Addr::UNSPECIFIED, Addr::from);
         Plan {
+            pace_pps: self.pace_pps * share,
+            timeout_ns: options.timeout_ns,
+            in_flight_max: (self.in_flight * share) as usize + 1024,
+            sources: [source(options.source_v4.map(Into::into)), source(options.source_v6.map(Into::into))],
+            payload_len: options.payload_len,
+            traffic_class: options.dscp << 2,
+        }
+    }
+
+    /// The part of one shard in the work.
+    #[must_use]
+    pub fn ping(&self, options: &PingOptions, shard: u16) -> PingPlan {
+        PingPlan {
             timing: Timing {
                 round_ns: self.round_ns,
                 rounds: self.count,
@@ -94,13 +107,7 @@ impl RunPlan {
             },
             shard,
             shards: self.shards,
-            pace_pps: self.pace_pps * share,
-            timeout_ns: options.timeout_ns,
-            in_flight_max: (self.in_flight * share) as usize + 1024,
-            sources: [source(options.source_v4.map(Into::into)), source(options.source_v6.map(Into::into))],
-            payload_len: options.payload_len,
             hop_limit: options.hop_limit,
-            traffic_class: options.dscp << 2,
             flow: 0,
         }
     }

@@ -1,9 +1,11 @@
 //! From an entry of the in-flight table to the outcome of its probe.
 
+use super::Plan;
 use crate::border::{Arrival, Kind, Stamp};
 use crate::inflight::Entry;
 use crate::outcome::{Marks, Outcome, StampSource, Verdict};
 use crate::time::Nanos;
+use megaping_wire::Addr;
 
 pub(super) fn outcome(entry: &Entry, verdict: Verdict) -> Outcome {
     Outcome {
@@ -24,15 +26,16 @@ pub(super) fn outcome(entry: &Entry, verdict: Verdict) -> Outcome {
     }
 }
 
-pub(super) fn answer(entry: &Entry, arrival: &Arrival<'_>) -> Outcome {
+pub(super) fn answer(entry: &Entry, arrival: &Arrival<'_>, plan: &Plan) -> Outcome {
     let Stamp { at, error_ns, source } = arrival.stamp;
     let left = departure(entry, at);
-    let verdict = match arrival.kind {
-        Kind::EchoReply => Verdict::Answered,
-        Kind::Error { icmp_type, code } => Verdict::Error { icmp_type, code },
+    let (verdict, quoted) = match arrival.kind {
+        Kind::EchoReply => (Verdict::Answered, Marks::default()),
+        Kind::Error { icmp_type, code } => {
+            (Verdict::Error { icmp_type, code }, rewritten(entry, arrival, plan))
+        }
     };
-    let marks =
-        if arrival.responder == entry.destination { Marks::default() } else { Marks::OTHER_RESPONDER };
+    let marks = quoted.with(Marks::OTHER_RESPONDER.when(arrival.responder != entry.destination));
     Outcome {
         at: left.at,
         rtt_ns: at.since(left.at),
@@ -43,6 +46,17 @@ pub(super) fn answer(entry: &Entry, arrival: &Arrival<'_>) -> Outcome {
         marks,
         ..outcome(entry, verdict)
     }
+}
+
+/// What an error's quote shows to have been rewritten on the way. Our source is known only where it was chosen.
+fn rewritten(entry: &Entry, arrival: &Arrival<'_>, plan: &Plan) -> Marks {
+    let quoted = &arrival.quoted;
+    let source = plan.sources[usize::from(!entry.destination.is_v4())];
+    let known = source != Addr::UNSPECIFIED && quoted.source != Addr::UNSPECIFIED;
+    Marks::QUOTED_DESTINATION
+        .when(arrival.destination != entry.destination)
+        .with(Marks::QUOTED_SOURCE.when(known && quoted.source != source))
+        .with(Marks::QUOTED_CLASS.when(quoted.traffic_class != plan.traffic_class))
 }
 
 /// A bound rounded up to three significant bits: as honest, at most a quarter wider, and a column of them

@@ -5,9 +5,9 @@ use super::ending::{answer, outcome};
 use crate::border::{Arrival, Integrity, Kind, Sent};
 use crate::inflight::State;
 use crate::outcome::{Marks, Outcome, Unsent, Verdict};
-use crate::schedule::Targets;
+use crate::work::Work;
 
-impl<T: Targets> Core<T> {
+impl<W: Work> Core<W> {
     /// Takes the ring's word on an order; an outcome where the probe did not leave.
     #[inline]
     pub fn on_sent(&mut self, sent: Sent) -> Option<Outcome> {
@@ -34,6 +34,7 @@ impl<T: Targets> Core<T> {
                 entry.state = State::Unsent;
                 let outcome = outcome(entry, Verdict::Unsent(reason));
                 self.ledger.close(outcome.verdict);
+                self.work.on_end(&outcome, None);
                 Some(outcome)
             }
             Err(_) => None,
@@ -73,12 +74,13 @@ impl<T: Targets> Core<T> {
             self.ledger.late += 1;
             return None;
         }
-        let answered = answer(entry, arrival);
+        let answered = answer(entry, arrival, &self.plan);
         entry.state = State::Answered;
         self.rtt_max_ns = self.rtt_max_ns.max(answered.rtt_ns);
         self.ledger.other_responder +=
             u64::from(arrival.kind == Kind::EchoReply && answered.marks.has(Marks::OTHER_RESPONDER));
         self.ledger.close(answered.verdict);
+        self.work.on_end(&answered, Some(arrival));
         Some(answered)
     }
 

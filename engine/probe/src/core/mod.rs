@@ -1,13 +1,12 @@
 //! The probing core of one shard: what to send next, and what became of it.
 //!
-//! Here: orders, and the passing of time. `matching` takes what the ring reports and what arrives; `ending`
-//! makes outcomes.
+//! Whom to probe and when is a [`Work`]'s to say; pace, identity, in-flight table, matching, expiry and ledger
+//! are here, and the same for all. In this file: orders, and the passing of time. `matching` takes what the ring
+//! reports and what arrives; `ending` makes outcomes.
 
-mod ahead;
 mod ending;
 mod matching;
 
-use ahead::Ahead;
 use ending::outcome;
 
 use crate::border::Order;
@@ -16,19 +15,13 @@ use crate::inflight::{Entry, InFlight, State};
 use crate::ledger::Ledger;
 use crate::outcome::{Marks, Outcome, Unsent, Verdict};
 use crate::pace::Pace;
-use crate::schedule::{Schedule, Slot, Targets, Timing};
 use crate::time::Nanos;
+use crate::work::{Task, Work};
 use megaping_wire::Addr;
 
-/// What one shard shall do.
+/// What holds for every probe of one shard.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// When probes are due.
-    pub timing: Timing,
-    /// Which shard this is.
-    pub shard: u16,
-    /// How many there are.
-    pub shards: u16,
     /// Probes a second that this shard may send at most, catching up included.
     pub pace_pps: f64,
     /// How long a probe waits for its answer, in nanoseconds.
@@ -39,22 +32,16 @@ pub struct Plan {
     pub sources: [Addr; 2],
     /// Payload bytes.
     pub payload_len: u16,
-    /// TTL or hop limit.
-    pub hop_limit: u8,
     /// TOS or traffic class octet.
     pub traffic_class: u8,
-    /// The flow that is explored.
-    pub flow: u16,
 }
 
 /// The core: pure, without clock, socket or thread, and without allocation after [`Core::new`].
 #[derive(Debug)]
-pub struct Core<T> {
+pub struct Core<W> {
     plan: Plan,
-    targets: T,
-    ahead: Ahead,
+    work: W,
     identity: Identity,
-    schedule: Schedule,
     pace: Pace,
     table: InFlight,
     ledger: Ledger,
@@ -65,14 +52,11 @@ pub struct Core<T> {
     dropped_at: Nanos,
 }
 
-impl<T: Targets> Core<T> {
+impl<W: Work> Core<W> {
     /// The core of a shard; allocates everything it will ever need.
     #[must_use]
-    pub fn new(plan: Plan, targets: T, identity: Identity) -> Core<T> {
-        let schedule =
-            Schedule::new(plan.timing, targets.len(), u64::from(plan.shard), u64::from(plan.shards));
+    pub fn new(plan: Plan, work: W, identity: Identity) -> Core<W> {
         Core {
-            schedule,
             pace: Pace::new(plan.pace_pps),
             table: InFlight::new(plan.in_flight_max),
             ledger: Ledger::default(),
@@ -80,24 +64,23 @@ impl<T: Targets> Core<T> {
             stopping: false,
             rtt_max_ns: 0,
             dropped_at: Nanos(0),
-            ahead: Ahead::new(u64::from(plan.shard), u64::from(plan.shards)),
             plan,
-            targets,
+            work,
             identity,
         }
     }
 
-    /// Says when the first round begins; before the first order.
+    /// Says when the first probe may leave; before the first order.
     pub fn begin(&mut self, start: Nanos) {
-        self.schedule.begin(start);
+        self.work.begin(start);
     }
 
     /// The next probe that is due, allowed, and sure of a seat for its outcome. `seats` counts the outcomes
     /// that storage has room for, those in flight included.
     #[inline]
     pub fn next_order(&mut self, now: Nanos, seats: usize) -> Option<Order> {
-        let due = self.schedule.due()?;
-        if due > now || self.schedule.is_overdue(due) {
+        let due = self.work.due()?;
+        if due > now || self.work.is_overdue(due) {
             return None;
         }
         if self.ledger.in_flight as usize >= seats {
@@ -108,21 +91,21 @@ impl<T: Targets> Core<T> {
             return None;
         }
         self.starved = false;
-        let slot = self.schedule.take()?;
+        let task = self.work.take()?;
         self.ledger.lateness.record(now.since(due));
-        Some(self.order(slot, now))
+        Some(self.order(&task, now))
     }
 
     #[inline]
-    fn order(&mut self, slot: Slot, now: Nanos) -> Order {
-        let (target, destination) = self.ahead.target(&self.targets, slot.turn);
+    fn order(&mut self, task: &Task, now: Nanos) -> Order {
+        let Task { target, destination, seq, flow, hop_limit, .. } = *task;
         let identifier = self.identity.identifier(&destination);
-        let Plan { payload_len, flow, hop_limit, traffic_class, sources, .. } = self.plan;
+        let Plan { payload_len, traffic_class, sources, .. } = self.plan;
         let key = self.table.push(Entry {
             destination,
             at: now,
             target,
-            seq: slot.round,
+            seq,
             error_ns: 0,
             identifier,
             flow,
@@ -151,7 +134,7 @@ impl<T: Targets> Core<T> {
     /// Tells the core the time, at every breath: from the gaps it knows a stall.
     #[inline]
     pub fn breathe(&mut self, now: Nanos) {
-        self.schedule.breathe(now);
+        self.work.breathe(now);
     }
 
     /// Lets time pass: ends what nobody answered, and skips what is overdue. Makes at most `quota` outcomes,
@@ -162,16 +145,20 @@ impl<T: Targets> Core<T> {
         let mut left = quota;
         while left > 0 {
             let Some(entry) = self.table.oldest() else { break };
-            if entry.state == State::Ordered || now.since(entry.at) <= self.plan.timeout_ns {
+            if entry.state == State::Ordered {
                 break;
             }
             if entry.state == State::Flying {
+                if now.since(entry.at) <= self.plan.timeout_ns {
+                    break;
+                }
                 entry.state = State::Lost;
                 let mut lost = outcome(entry, Verdict::Lost);
                 if self.dropped_at >= lost.at && self.dropped_at > Nanos(0) {
                     lost.marks = lost.marks.with(Marks::SELF_INFLICTED);
                 }
                 self.ledger.close(Verdict::Lost);
+                self.work.on_end(&lost, None);
                 emit(lost);
                 left -= 1;
             }
@@ -186,26 +173,27 @@ impl<T: Targets> Core<T> {
         let free = (seats as u64).saturating_sub(self.ledger.in_flight);
         let most = free.min(u64::from(quota)) as u32;
         for skipped in 0..most {
-            match self.schedule.due() {
-                Some(due) if due <= now && self.schedule.is_overdue(due) => {}
+            match self.work.due() {
+                Some(due) if due <= now && self.work.is_overdue(due) => {}
                 _ => return skipped,
             }
-            let Some(slot) = self.schedule.take() else { return skipped };
+            let Some(task) = self.work.take() else { return skipped };
             let reason = if self.starved { Unsent::Backpressure } else { Unsent::Overdue };
-            let (target, destination) = self.ahead.target(&self.targets, slot.turn);
             let entry = Entry {
-                destination,
-                at: slot.due,
-                target,
-                seq: slot.round,
-                flow: self.plan.flow,
+                destination: task.destination,
+                at: task.due,
+                target: task.target,
+                seq: task.seq,
+                flow: task.flow,
                 size: self.plan.payload_len,
-                hop_limit: self.plan.hop_limit,
+                hop_limit: task.hop_limit,
                 ..Entry::default()
             };
             self.ledger.scheduled += 1;
             self.ledger.unsent[reason as usize] += 1;
-            emit(outcome(&entry, Verdict::Unsent(reason)));
+            let skipped = outcome(&entry, Verdict::Unsent(reason));
+            self.work.on_end(&skipped, None);
+            emit(skipped);
         }
         most
     }
@@ -214,7 +202,7 @@ impl<T: Targets> Core<T> {
     #[inline]
     #[must_use]
     pub fn next_wake(&mut self) -> Option<Nanos> {
-        let due = self.schedule.due().map(|due| due.max(self.pace.ready_at()));
+        let due = self.work.due().map(|due| due.max(self.pace.ready_at()));
         let timeout_ns = self.plan.timeout_ns;
         let expiry = self.table.oldest().map(|entry| entry.at + timeout_ns + 1);
         match (due, expiry) {
@@ -241,19 +229,25 @@ impl<T: Targets> Core<T> {
     /// Orders nothing more; what is in flight is waited for.
     pub fn stop(&mut self) {
         self.stopping = true;
-        self.schedule.stop();
+        self.work.stop();
     }
 
-    /// Whether nothing is due any more and everything has ended.
+    /// Whether nothing is due any more and nothing is in flight that could change it.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.ledger.in_flight == 0 && self.schedule.due().is_none()
+        self.ledger.in_flight == 0 && self.work.due().is_none()
     }
 
     /// The longest round trip so far, in nanoseconds: how long a duplicate may still be on its way.
     #[must_use]
     pub fn rtt_max_ns(&self) -> u64 {
         self.rtt_max_ns
+    }
+
+    /// The work, for those who read its figures.
+    #[must_use]
+    pub fn work(&self) -> &W {
+        &self.work
     }
 
     /// The ledger.
@@ -272,3 +266,5 @@ impl<T: Targets> Core<T> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work_tests;

@@ -2,9 +2,11 @@ use super::ending::coarse;
 use super::*;
 use crate::border::{Arrival, Evidence, Integrity, Kind, Quoted, Sent, Stamp};
 use crate::outcome::StampSource;
+use crate::ping::{Ping, PingPlan};
+use crate::schedule::{Targets, Timing};
 
-const TIMEOUT_NS: u64 = 1_000_000_000;
-const SEATS: usize = 1 << 20;
+pub(super) const TIMEOUT_NS: u64 = 1_000_000_000;
+pub(super) const SEATS: usize = 1 << 20;
 
 /// Targets 10.0.0.0, 10.0.0.1, ... in order.
 struct Line(u64);
@@ -21,30 +23,29 @@ impl Targets for Line {
     }
 }
 
-fn core_for(targets: u64, rounds: u32, late_max_ns: Option<u64>) -> Core<Line> {
+fn core_for(targets: u64, rounds: u32, late_max_ns: Option<u64>) -> Core<Ping<Line>> {
     let timing = Timing { round_ns: 1_000_000_000, rounds: Some(rounds), length_ns: None, late_max_ns };
-    let plan = Plan {
-        timing,
-        shard: 0,
-        shards: 1,
+    let ping = PingPlan { timing, shard: 0, shards: 1, hop_limit: 64, flow: 0 };
+    Core::new(plan(), Ping::new(&ping, Line(targets)), Identity::new(1, 0, [9; 16]))
+}
+
+pub(super) fn plan() -> Plan {
+    Plan {
         pace_pps: 1e9,
         timeout_ns: TIMEOUT_NS,
         in_flight_max: 4096,
         sources: [Addr::UNSPECIFIED; 2],
         payload_len: 32,
-        hop_limit: 64,
         traffic_class: 0,
-        flow: 0,
-    };
-    Core::new(plan, Line(targets), Identity::new(1, 0, [9; 16]))
+    }
 }
 
-fn left(core: &mut Core<Line>, order: &Order, at: u64) {
+pub(super) fn left<W: Work>(core: &mut Core<W>, order: &Order, at: u64) {
     let stamp = Stamp { at: Nanos(at), error_ns: 10, source: StampSource::User };
     assert_eq!(core.on_sent(Sent { key: order.key, result: Ok(stamp) }), None);
 }
 
-fn reply(order: &Order, at: u64) -> Arrival<'static> {
+pub(super) fn reply(order: &Order, at: u64) -> Arrival<'static> {
     Arrival {
         kind: Kind::EchoReply,
         responder: order.destination,
@@ -61,14 +62,14 @@ fn reply(order: &Order, at: u64) -> Arrival<'static> {
 }
 
 /// A core with one probe under way that left at 1000.
-fn one_in_flight() -> (Core<Line>, Order) {
+fn one_in_flight() -> (Core<Ping<Line>>, Order) {
     let mut core = core_for(1, 1, None);
     let order = core.next_order(Nanos(500), SEATS).expect("the first probe is due at once");
     left(&mut core, &order, 1000);
     (core, order)
 }
 
-fn tick(core: &mut Core<Line>, now: u64) -> Vec<Outcome> {
+pub(super) fn tick<W: Work>(core: &mut Core<W>, now: u64) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     core.breathe(Nanos(now));
     let made = core.on_tick(Nanos(now), SEATS, 256, |outcome| outcomes.push(outcome));

@@ -24,7 +24,7 @@
 //! | `size` | u16 | | payload bytes |
 //! | `flow` | u16 | | ECMP path explored |
 //! | `stamp_source` | dictionary utf8 | | `user`, `kernel`, `xdp`, `hardware`, `virtual` |
-//! | `marks` | u8 | | bit 0: other responder; bit 1: loss that may be our own |
+//! | `marks` | u8 | | bit 0: other responder; 1: loss that may be our own; quoted otherwise than sent: 2: destination, 3: source, 4: class |
 //!
 //! Rows are sorted by target, then time, within each row group; row groups carry statistics. The file's
 //! metadata names the node (`megaping.node`).

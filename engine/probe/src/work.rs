@@ -1,0 +1,62 @@
+//! What a shard probes and when: the part of the core in which ping and trace differ.
+//!
+//! ```text
+//!                due? take ──> Task ──> core: seat, pace, table, MAC ──> Order ==> (a ring)
+//!   Work            ^                                                               |
+//!                   +──── on_end <──── core: answered, error, lost or unsent <──────+
+//! ```
+//!
+//! The core asks for one task at a time and tells of each end once, so work that decides by answers (how far to
+//! trace, whom to ask next) and work that knows everything beforehand (a schedule of rounds) are the same to it.
+
+use megaping_wire::Addr;
+
+use crate::border::Arrival;
+use crate::outcome::Outcome;
+use crate::time::Nanos;
+
+/// One probe whose turn has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Task {
+    /// When it was due.
+    pub due: Nanos,
+    /// The target's index in the run's target set.
+    pub target: u64,
+    /// Where to.
+    pub destination: Addr,
+    /// Which round of this target.
+    pub seq: u32,
+    /// Which of the target's ECMP paths to explore.
+    pub flow: u16,
+    /// TTL or hop limit to start with.
+    pub hop_limit: u8,
+}
+
+/// A source of probes for one shard. Statically dispatched: the core is compiled once for each kind.
+///
+/// Pure like the core itself: no clock, no socket, no thread, and no allocation once it has begun.
+pub trait Work {
+    /// Says when the first probe may leave; before anything else.
+    fn begin(&mut self, start: Nanos);
+
+    /// Tells the time, once a breath, after what arrived was matched: from the gaps it knows a stall.
+    fn breathe(&mut self, now: Nanos);
+
+    /// When the next probe is due. `None` while nothing is, until the end of a probe under way changes that:
+    /// with nothing under way, `None` is the end of the work.
+    fn due(&self) -> Option<Nanos>;
+
+    /// Whether a probe that was due at `due` is not worth sending any more.
+    fn is_overdue(&self, due: Nanos) -> bool;
+
+    /// Takes the probe that [`Work::due`] told of.
+    fn take(&mut self) -> Option<Task>;
+
+    /// Hears of the end of a probe, each exactly once, and of the answer that ended it where one did. What is
+    /// due may change with it, even to a time that has passed.
+    #[inline]
+    fn on_end(&mut self, _outcome: &Outcome, _answer: Option<&Arrival<'_>>) {}
+
+    /// Nothing is due any more, for good.
+    fn stop(&mut self);
+}
