@@ -1,4 +1,5 @@
-//! Extensions behind the quote of an ICMP error (RFC 4884), and the MPLS label stack among them (RFC 4950).
+//! Extensions behind the quote of an ICMP error (RFC 4884): the MPLS label stack (RFC 4950) and, in
+//! [`interface`], interface information (RFC 5837) among them.
 //!
 //! ```text
 //! ICMP header | quote, zero padded | extension header | object | object ...
@@ -17,6 +18,8 @@ pub const OBJECT_HEADER_LEN: usize = 4;
 pub const LEGACY_QUOTE_LEN: usize = 128;
 
 const VERSION: u8 = 2;
+
+pub mod interface;
 
 /// Parts an error's body into quote and extension structure (header included); the latter is empty where
 /// there is none. `quote_len` is the length attribute in bytes ([`crate::icmpv4::quote_len`],
