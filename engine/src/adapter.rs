@@ -121,6 +121,7 @@ fn stamp_of(stamp: TimeStamp) -> Stamp {
     let source = match stamp.taken_by {
         TakenBy::User => StampSource::User,
         TakenBy::Kernel => StampSource::Kernel,
+        TakenBy::Xdp => StampSource::Xdp,
         TakenBy::Virtual => StampSource::Virtual,
     };
     Stamp { at: Nanos(stamp.at_ns), error_ns: stamp.error_ns, source }

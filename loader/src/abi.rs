@@ -49,6 +49,22 @@ pub const STEER_STAMP_SIZE: usize = 16;
 /// `MP_STEER_SEAL`: what `seal ^ arrived_ns` is where there is a stamp.
 pub const STEER_SEAL: u64 = 0x6d65_6761_7069_6e67;
 
+/// `MP_KERNEL_FILL`: payload behind our header, at most, in bytes.
+pub const KERNEL_FILL: usize = 4096;
+/// `MP_KERNEL_BURST`: orders of one call, at most, and slots of one shard.
+pub const KERNEL_BURST: u32 = 256;
+/// Sizes of the values of the kernel ring's maps, in bytes: `struct mp_desk`, `mp_order`, `mp_way`, the fill,
+/// `mp_reply`, and packets small and large. The ring that maps them (`engine/ring/src/kernel`) has their fields.
+pub const KERNEL_VALUES: [(&str, usize); 7] = [
+    ("kernel_desks", 384),
+    ("kernel_orders", 64),
+    ("kernel_ways", 32),
+    ("kernel_fill", KERNEL_FILL),
+    ("kernel_replies", 64),
+    ("kernel_small", 256),
+    ("kernel_large", 1536),
+];
+
 /// `struct mp_world_config`, the value of the map `world_config`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]

@@ -76,6 +76,22 @@ impl Link {
         }
     }
 
+    /// Attaches in driver mode or not at all.
+    pub fn attach_to_driver(ifname: &str, program: BorrowedFd<'_>) -> Result<Link, LoadError> {
+        let index = index(ifname)?;
+        refuse_occupied(ifname, index)?;
+        match sys::link(index, program, true) {
+            Ok(held) => Ok(Link { held, mode: Mode::Driver, refusal: None }),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                Err(LoadError::Permission { operation: "attach an XDP program" })
+            }
+            Err(source) => {
+                refuse_occupied(ifname, index)?;
+                Err(LoadError::NoDriverMode { ifname: ifname.into(), source })
+            }
+        }
+    }
+
     /// Whether the program is on the interface still.
     pub fn is_attached(&self) -> io::Result<bool> {
         Ok(sys::link_interface(self.held.as_fd())? != 0)

@@ -57,6 +57,17 @@ pub enum LoadError {
         /// The last refusal.
         source: io::Error,
     },
+    /// The driver of the interface does not run XDP programs, and this one is of no use elsewhere.
+    #[error(
+        "the driver of `{ifname}` does not take the program ({source}); lower the MTU to 3,498 or less, turn large \
+         receive offload off, or use another backend: this one needs XDP in the driver"
+    )]
+    NoDriverMode {
+        /// The interface.
+        ifname: String,
+        /// The driver's refusal.
+        source: io::Error,
+    },
     /// The program that was looked for is not on the interface.
     #[error("interface `{ifname}` does not run `{program}`: attach it first")]
     NotAttached {

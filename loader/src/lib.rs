@@ -3,10 +3,11 @@
 //! - [`World`]: the simulated Internet on the far end of a veth pair (`ebpf/world.bpf.c`), configured by a
 //!   [`WorldConfig`], read by [`World::counters`]; [`world::model`] computes beforehand what it will do.
 //! - [`Steer`]: what answers our probes goes to AF_XDP sockets (`ebpf/steer.bpf.c`).
+//! - [`Kernel`]: probes made and answered inside XDP (`ebpf/kernel.bpf.c`), for the kernel ring.
 //! - [`Pass`]: a program that passes every frame (`ebpf/pass.bpf.c`), which the near end of a veth pair needs.
 //!
 //! The world and the pass program are attached by netlink, so they live as long as the interface: no daemon
-//! holds them. The steering program is attached by a link that lives as long as the process, however that ends.
+//! holds them. The steering and kernel programs are attached by a link that lives as long as the process, however that ends.
 //! Nothing is pinned, nothing is mounted. Interfaces are those of the calling thread's network namespace. Needs `CAP_BPF` (or
 //! `CAP_SYS_ADMIN`), `CAP_NET_ADMIN` and `CAP_PERFMON`.
 //!
@@ -16,6 +17,7 @@
 pub mod abi;
 mod attach;
 mod error;
+pub mod kernel;
 mod pass;
 pub mod steer;
 mod sys;
@@ -24,6 +26,7 @@ pub mod world;
 
 pub use attach::Mode;
 pub use error::LoadError;
+pub use kernel::{Kernel, KernelConfig};
 pub use pass::Pass;
 pub use steer::{Steer, SteerConfig, SteerCounter, SteerCounters};
 pub use verdict::Verdict;
@@ -37,6 +40,9 @@ mod skel {
     }
     pub mod steer {
         include!(concat!(env!("OUT_DIR"), "/steer.skel.rs"));
+    }
+    pub mod kernel {
+        include!(concat!(env!("OUT_DIR"), "/kernel.skel.rs"));
     }
     pub mod pass {
         include!(concat!(env!("OUT_DIR"), "/pass.skel.rs"));

@@ -94,6 +94,48 @@ pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8], repeat: u
     Ok(TestRun { verdict: opts.retval, length: opts.data_size_out as usize, mean_ns: opts.duration })
 }
 
+/// Runs a program once over a frame that has `mark` bytes of zero as metadata in front.
+pub fn test_marked(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8], mark: u32) -> io::Result<TestRun> {
+    let mut input = vec![0; mark as usize];
+    input.extend(frame);
+    let context = libbpf_sys::xdp_md { data: mark, data_end: input.len() as u32, ..Default::default() };
+    let mut opts = libbpf_sys::bpf_test_run_opts {
+        sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
+        data_in: input.as_ptr().cast(),
+        data_size_in: input.len() as u32,
+        data_out: out.as_mut_ptr().cast(),
+        data_size_out: out.len() as u32,
+        ctx_in: (&raw const context).cast(),
+        ctx_size_in: size_of_val(&context) as u32,
+        repeat: 1,
+        ..Default::default()
+    };
+    // SAFETY: the kernel reads `data_size_in` bytes of `input` and `ctx_size_in` of `context`, and writes at most
+    // `data_size_out` bytes of `out`; all three outlive the call, and `sz` is the size of `opts`.
+    check(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut opts) })?;
+    Ok(TestRun { verdict: opts.retval, length: opts.data_size_out as usize, mean_ns: opts.duration })
+}
+
+/// Runs a program over one live frame of zeros, which belongs to no protocol; `mark` bytes of metadata in front.
+pub fn test_live(program: BorrowedFd<'_>, mark: u32) -> io::Result<()> {
+    let input = [0u8; 92];
+    let context = libbpf_sys::xdp_md { data: mark, data_end: input.len() as u32, ..Default::default() };
+    let mut opts = libbpf_sys::bpf_test_run_opts {
+        sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
+        data_in: input.as_ptr().cast(),
+        data_size_in: input.len() as u32,
+        ctx_in: (&raw const context).cast(),
+        ctx_size_in: size_of_val(&context) as u32,
+        repeat: 1,
+        flags: libbpf_sys::BPF_F_TEST_XDP_LIVE_FRAMES,
+        batch_size: 1,
+        ..Default::default()
+    };
+    // SAFETY: the kernel reads `data_size_in` bytes of `input` and `ctx_size_in` of `context`, which outlive the
+    // call; nothing is to be written, and `sz` is the size of `opts`.
+    check(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut opts) })
+}
+
 /// What [`test_run`] learnt.
 #[derive(Debug, Clone, Copy)]
 pub struct TestRun {

@@ -27,12 +27,29 @@ pub(crate) fn test_run(program: BorrowedFd<'_>, frame: &[u8]) -> Result<(Verdict
     let mut out = vec![0; TEST_FRAME];
     let run = sys::test_run(program, frame, &mut out, 1).map_err(|source| LoadError::TestRun { source })?;
     out.truncate(run.length);
-    let verdict = match run.verdict {
+    Ok((verdict_of(run.verdict), out))
+}
+
+/// The same over a frame with `mark` bytes of metadata before it; the frame comes back without them.
+pub(crate) fn test_marked(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    mark: u32,
+) -> Result<(Verdict, Vec<u8>), LoadError> {
+    let mut out = vec![0; TEST_FRAME];
+    let run =
+        sys::test_marked(program, frame, &mut out, mark).map_err(|source| LoadError::TestRun { source })?;
+    out.truncate(run.length);
+    out.drain(..(mark as usize).min(run.length));
+    Ok((verdict_of(run.verdict), out))
+}
+
+const fn verdict_of(returned: u32) -> Verdict {
+    match returned {
         1 => Verdict::Drop,
         2 => Verdict::Pass,
         3 => Verdict::Transmit,
         4 => Verdict::Redirect,
         other => Verdict::Unexpected(other),
-    };
-    Ok((verdict, out))
+    }
 }

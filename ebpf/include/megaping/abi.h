@@ -7,7 +7,7 @@
  *
  * Rules: fixed-width integers in the order of the machine (both sides run on it), eight-byte alignment, no
  * implicit padding, reserved bytes are zero. A prefix names the program: MP_WORLD_ is the simulated Internet,
- * MP_STEER_ the steering program.
+ * MP_STEER_ the steering program, MP_KERNEL_ the kernel ring.
  */
 #ifndef MEGAPING_ABI_H
 #define MEGAPING_ABI_H
@@ -249,5 +249,110 @@ struct mp_steer_stamp {
 MP_ASSERT_SIZE(struct mp_steer_stamp, 16);
 MP_ASSERT_AT(struct mp_steer_stamp, seal, 8);
 #define MP_STEER_SEAL 0x6d65676170696e67ULL
+
+/* ----------------------------------------------------------------------------- the kernel ring (kernel.bpf.c) */
+
+/*
+ * One program has two roles. As the XDP program of the interface it judges what arrives, and writes what answers
+ * our probes into rings in shared memory. Run by BPF_PROG_TEST_RUN on live frames it renders orders into frames and
+ * sends them. It knows a frame of the second kind by the mark: so many bytes of metadata before the packet, which no
+ * driver and no other program is known to put there.
+ *
+ *   shard -- orders, desk --> program --> wire
+ *         <-- replies, errors ---'    <--'
+ *
+ * Everything is by CPU: the program never races with itself, so that plain loads and stores do.
+ */
+#define MP_KERNEL_MARK    28
+#define MP_KERNEL_BURST   256 /* orders of one call, at most: the kernel's own limit of a batch */
+#define MP_KERNEL_BULK    16  /* frames that the kernel hands to a driver at once (DEV_MAP_BULK_SIZE) */
+#define MP_KERNEL_FILL    4096 /* payload behind our header, at most */
+#define MP_KERNEL_HEADER  24  /* bytes of our header in a payload: key and balance, time, MAC */
+
+/* mp_order.sent_ns of a frame that was rendered between two stamps, and of one that had no room. */
+#define MP_KERNEL_RENDERED 1
+#define MP_KERNEL_NO_ROOM  2
+
+/* What to send. Words are as they lie in the packet, but for those that say otherwise. */
+struct mp_order {
+	__u64 destination[2]; /* IPv4 in mapped form: the last four bytes */
+	__u64 key_balance;    /* the first eight bytes of the payload */
+	__u64 ordered_at;
+	__u64 mac;
+	__u32 first;          /* IPv4: the first four bytes of its header; IPv6: likewise */
+	__u32 second;         /* IPv4: TTL, protocol, header checksum; IPv6: the second four bytes of its header */
+	__u32 echo;           /* identifier, sequence */
+	__u16 checksum;       /* of the ICMP message */
+	__u16 way;            /* index into kernel_ways, in the order of the machine */
+	__u64 sent_ns;        /* out: CLOCK_MONOTONIC, or MP_KERNEL_RENDERED; the caller sets it to zero */
+};
+MP_ASSERT_SIZE(struct mp_order, 64);
+MP_ASSERT_AT(struct mp_order, key_balance, 16);
+MP_ASSERT_AT(struct mp_order, first, 40);
+MP_ASSERT_AT(struct mp_order, checksum, 52);
+MP_ASSERT_AT(struct mp_order, sent_ns, 56);
+
+/* A next hop and the address to send from. */
+struct mp_way {
+	__u64 ethernet[2]; /* the 14 bytes of an Ethernet header, two of zero */
+	__u64 source[2];   /* IPv4 in mapped form */
+};
+MP_ASSERT_SIZE(struct mp_way, 32);
+MP_ASSERT_AT(struct mp_way, source, 16);
+
+/* A plain echo reply (no tag, option or extension header) to one of our probes. Words as they lie in the packet. */
+struct mp_reply {
+	__u64 arrived_ns;   /* CLOCK_MONOTONIC */
+	__u64 responder[2]; /* IPv4 in mapped form */
+	__u64 key_balance;
+	__u64 ordered_at;
+	__u64 mac;
+	__u32 echo;
+	__u8 hop_limit;
+	__u8 traffic_class;
+	__u8 flags;         /* MP_REPLY_* */
+	__u8 reserved;
+	__u64 unused;       /* a reply is one cache line */
+};
+MP_ASSERT_SIZE(struct mp_reply, 64);
+MP_ASSERT_AT(struct mp_reply, key_balance, 24);
+MP_ASSERT_AT(struct mp_reply, echo, 48);
+MP_ASSERT_AT(struct mp_reply, flags, 54);
+#define MP_REPLY_V6      0x1
+#define MP_REPLY_CORRUPT 0x2 /* a checksum is wrong */
+
+/* Any other packet that is ours: the packet itself, from the IP header on. Two sizes, so that most take little. */
+#define MP_PACKET_SMALL 240
+#define MP_PACKET_LARGE 1520
+struct mp_packet {
+	__u64 arrived_ns;
+	__u32 length; /* of the packet; a longer one than there is room for is cut */
+	__u32 family; /* enum mp_family */
+	/* the bytes follow: MP_PACKET_SMALL or MP_PACKET_LARGE of them */
+};
+MP_ASSERT_SIZE(struct mp_packet, 16);
+
+enum mp_kernel_ring { MP_RING_REPLIES = 0, MP_RING_SMALL = 1, MP_RING_LARGE = 2, MP_RINGS = 3 };
+
+/* One a CPU. Its first line is written by the shard of that CPU, and the rest by the program alone. */
+struct mp_desk {
+	__u32 next;       /* the next order's slot in kernel_orders; a call begins at a multiple of MP_KERNEL_BURST */
+	__u32 left;       /* orders that this call has left */
+	__u32 batch_mask; /* frames that the kernel runs in a row, a power of two, less one */
+	__u32 asleep;     /* whether the shard wants to be woken by kernel_doorbell */
+	__u64 taken[MP_RINGS]; /* records that the shard has taken */
+	__u64 reserved[3];
+	__u64 written[MP_RINGS]; /* records that the program has written */
+	__u64 full[MP_RINGS];    /* records for which there was no room */
+	__u64 no_room;           /* orders that did not fit into their frame */
+	__u64 unused;
+	struct mp_steer_counters counters;
+	__u64 unused_too[2];
+};
+MP_ASSERT_SIZE(struct mp_desk, 384);
+MP_ASSERT_AT(struct mp_desk, taken, 16);
+MP_ASSERT_AT(struct mp_desk, written, 64);
+MP_ASSERT_AT(struct mp_desk, full, 88);
+MP_ASSERT_AT(struct mp_desk, counters, 128);
 
 #endif

@@ -3,9 +3,11 @@
 //! A ring moves packet bytes and stamps them; it knows nothing of ICMP but what the filter on its socket needs.
 //! [`PacketRing`] is the trait, [`MemoryRing`] the one for tests and for measuring our own code, [`RawRing`] the
 //! one that runs wherever raw sockets may be opened, [`UringRing`] the one that drives the same sockets through
-//! `io_uring`, [`XdpRing`] the one that goes past the network stack.
+//! `io_uring`, [`XdpRing`] the one that goes past the network stack, [`KernelRing`] the one whose packets never leave
+//! the kernel (it has its own face, since it moves no bytes).
 
 mod clock;
+pub mod kernel;
 pub mod memory;
 mod packet;
 pub mod raw;
@@ -14,6 +16,7 @@ pub mod uring;
 pub mod xdp;
 
 pub use clock::{Clock, Monotonic, Virtual, process_cpu_ns};
+pub use kernel::{KernelOpenError, KernelOrder, KernelReply, KernelRing, KernelRingConfig, KernelWay};
 pub use memory::{FaultCounts, Faults, MemoryConfig, MemoryRing, Responder};
 pub use packet::{
     Counters, Departure, Incoming, Layer, Outgoing, PacketRing, Refused, RingDown, TakenBy, TimeStamp,

@@ -54,6 +54,8 @@ pub enum TakenBy {
     User,
     /// The kernel's network stack.
     Kernel,
+    /// A program in the kernel, before its network stack.
+    Xdp,
     /// A simulation's virtual clock.
     Virtual,
 }
