@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             maps: kernel.shared_fds(),
             doorbell: kernel.doorbell_fd(),
             slots: SLOTS,
+            ways: 1,
             cpus: kernel.cpus(),
             ifindex,
             shard,

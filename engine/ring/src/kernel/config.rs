@@ -16,6 +16,8 @@ pub struct KernelRingConfig<'a> {
     pub doorbell: BorrowedFd<'a>,
     /// Entries of the rings, as the program was loaded.
     pub slots: RingSlots,
+    /// Next hops that the program was loaded with.
+    pub ways: u32,
     /// CPUs that the machine may have, as the program was loaded.
     pub cpus: u32,
     /// The interface's index.

@@ -42,6 +42,11 @@ impl<T> Map<T> {
         Ok(Self { base, entries, bytes, values: PhantomData })
     }
 
+    /// Entries that are mapped.
+    pub fn len(&self) -> usize {
+        self.entries
+    }
+
     /// The address of an entry.
     ///
     /// # Panics

@@ -59,6 +59,7 @@ pub struct Ordered {
 pub struct KernelRing {
     program: OwnedFd,
     orders: Map<KernelOrder>,
+    ways: Map<KernelWay>,
     records: Records,
     bell: Bell,
     call: Call,
@@ -85,12 +86,13 @@ impl KernelRing {
     pub fn open(config: &KernelRingConfig<'_>) -> Result<Self, KernelOpenError> {
         config.check()?;
         let map = |source| KernelOpenError::Map { source };
-        let [desks, orders, _ways, _fill, replies, small, large] = config.maps;
+        let [desks, orders, ways, _fill, replies, small, large] = config.maps;
         let slots = ((config.shard + 1) * BURST) as usize;
         let descriptor = |source| KernelOpenError::Descriptor { source };
         Ok(Self {
             program: config.program.try_clone_to_owned().map_err(descriptor)?,
             orders: Map::new(orders, slots).map_err(map)?,
+            ways: Map::new(ways, config.ways as usize).map_err(map)?,
             records: Records::new(desks, [replies, small, large], config.slots, config.cpus).map_err(map)?,
             bell: Bell::new(config.doorbell).map_err(|source| KernelOpenError::Bell { source })?,
             call: Call::new(config.ifindex, config.batch),
@@ -106,6 +108,16 @@ impl KernelRing {
             turn: 0,
             counters: Counters::default(),
         })
+    }
+
+    /// Writes a next hop; orders name it by its index. One beyond those that the program was loaded with is left out:
+    /// the program refuses orders that name it.
+    pub fn set_way(&mut self, index: usize, way: KernelWay) {
+        if index < self.ways.len() {
+            // SAFETY: within the mapping; the program runs in our own calls alone where it reads ways, and the ways of
+            // another shard are the same.
+            unsafe { self.ways.entry(index).write_volatile(way) };
+        }
     }
 
     /// Reads the ring's clock: `CLOCK_MONOTONIC`, which the program reads too.
