@@ -94,11 +94,18 @@ pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8], repeat: u
     Ok(TestRun { verdict: opts.retval, length: opts.data_size_out as usize, mean_ns: opts.duration })
 }
 
-/// Runs a program once over a frame that has `mark` bytes of zero as metadata in front.
-pub fn test_marked(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8], mark: u32) -> io::Result<TestRun> {
+/// Runs a program once over a frame that has `mark` bytes of zero as metadata in front; `out` begins with what is left
+/// of them, and the second number says how many bytes that are.
+pub fn test_marked(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    out: &mut [u8],
+    mark: u32,
+) -> io::Result<(TestRun, u32)> {
     let mut input = vec![0; mark as usize];
     input.extend(frame);
     let context = libbpf_sys::xdp_md { data: mark, data_end: input.len() as u32, ..Default::default() };
+    let mut after = libbpf_sys::xdp_md::default();
     let mut opts = libbpf_sys::bpf_test_run_opts {
         sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
         data_in: input.as_ptr().cast(),
@@ -107,13 +114,17 @@ pub fn test_marked(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8], mark: 
         data_size_out: out.len() as u32,
         ctx_in: (&raw const context).cast(),
         ctx_size_in: size_of_val(&context) as u32,
+        ctx_out: (&raw mut after).cast(),
+        ctx_size_out: size_of_val(&after) as u32,
         repeat: 1,
         ..Default::default()
     };
     // SAFETY: the kernel reads `data_size_in` bytes of `input` and `ctx_size_in` of `context`, and writes at most
-    // `data_size_out` bytes of `out`; all three outlive the call, and `sz` is the size of `opts`.
+    // `data_size_out` bytes of `out` and `ctx_size_out` of `after`; all four outlive the call, and `sz` is the size of
+    // `opts`.
     check(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut opts) })?;
-    Ok(TestRun { verdict: opts.retval, length: opts.data_size_out as usize, mean_ns: opts.duration })
+    let run = TestRun { verdict: opts.retval, length: opts.data_size_out as usize, mean_ns: opts.duration };
+    Ok((run, after.data))
 }
 
 /// Runs a program over one live frame of zeros, which belongs to no protocol; `mark` bytes of metadata in front.

@@ -37,10 +37,10 @@ pub(crate) fn test_marked(
     mark: u32,
 ) -> Result<(Verdict, Vec<u8>), LoadError> {
     let mut out = vec![0; TEST_FRAME];
-    let run =
+    let (run, left) =
         sys::test_marked(program, frame, &mut out, mark).map_err(|source| LoadError::TestRun { source })?;
     out.truncate(run.length);
-    out.drain(..(mark as usize).min(run.length));
+    out.drain(..(left as usize).min(run.length));
     Ok((verdict_of(run.verdict), out))
 }
 
