@@ -181,7 +181,7 @@ fn root_a_frame_without_an_order_goes_nowhere() {
     // Nor does one whose order names no way, or is longer than a frame can become.
     core_affinity::set_for_current(core_affinity::CoreId { id: 0 });
     let mut random = Random(5);
-    let (sources, _) = (vec![[random.address(true), random.address(false)]], ());
+    let sources = [[random.address(true), random.address(false)]];
     let craft = Craft::new(&[]);
     for (way, payload_len) in [(900, 32), (0, 4_000)] {
         let order = Order { payload_len, ..random.order(&sources).0 };

@@ -30,8 +30,6 @@ const IPPROTO_ICMPV6: u8 = 58;
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
 const DONT_FRAGMENT: u16 = 0x4000;
-/// The longest fill that there can be.
-const MAX_FILL: usize = u16::MAX as usize;
 
 /// All the arithmetic of an order, as words in the order of the wire: for a renderer elsewhere (in the kernel) that only
 /// puts words in their places.
@@ -150,12 +148,13 @@ impl Craft {
         self.odd_fill_sum(len)
     }
 
+    /// Byte by byte: a fill that is repeated may begin again at an odd offset.
     #[cold]
     fn odd_fill_sum(&self, len: usize) -> Sum {
-        let mut fill = [0; MAX_FILL];
-        let fill = &mut fill[..len.min(MAX_FILL)];
-        self.write_fill(fill);
-        Sum::new().add_bytes(fill)
+        let bytes = self.fill.iter().cycle().take(len).enumerate();
+        bytes.fold(Sum::new(), |sum, (at, byte)| {
+            sum.add_u16(if at.is_multiple_of(2) { u16::from(*byte) << 8 } else { (*byte).into() })
+        })
     }
 }
 

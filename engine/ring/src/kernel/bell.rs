@@ -43,7 +43,7 @@ impl Bell {
         })?;
         // Linux, Documentation/bpf/ringbuf.rst: first the consumer's page, then the producer's and the data.
         let consumer = map(ring_buffer, libc::PROT_READ | libc::PROT_WRITE, 0)?;
-        let producer = match map(ring_buffer, libc::PROT_READ, PAGE as libc::off_t) {
+        let producer = match map(ring_buffer, libc::PROT_READ, PAGE.cast_signed() as libc::off_t) {
             Ok(producer) => producer,
             Err(error) => {
                 // SAFETY: what was mapped just above.

@@ -1,4 +1,4 @@
-//! The system call that sends: `BPF_PROG_TEST_RUN` with live frames (Linux, Documentation/bpf/bpf_prog_run.rst).
+//! The system call that sends: `BPF_PROG_TEST_RUN` with live frames (Linux, `Documentation/bpf/bpf_prog_run.rst`).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

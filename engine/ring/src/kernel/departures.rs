@@ -39,7 +39,7 @@ pub fn settle(tokens: &[u64], sent: &[u64], batch: u32, mut each: impl FnMut(Dep
 }
 
 fn bulk_stamp(sent: &[u64], first: usize, last: usize, batch: usize) -> TimeStamp {
-    let stamped = |nth: usize| sent.get(nth).copied().filter(|ns| *ns > RENDERED && *ns > NO_ROOM);
+    let stamped = |nth: usize| sent.get(nth).copied().filter(|ns| *ns > RENDERED.max(NO_ROOM));
     let earliest = stamped(first).or_else(|| stamped(last)).unwrap_or(0);
     let ends_batch = (last + 1).is_multiple_of(batch) || last + 1 == sent.len();
     let handed_over = if ends_batch { stamped(last).map(|ns| ns + FLUSH_NS) } else { stamped(last + 1) };

@@ -121,11 +121,13 @@ impl Records {
     fn record(&self, cpu: u32, ring: usize, nth: u64) -> Record<'_> {
         let slots = [self.slots.replies, self.slots.small, self.slots.large][ring];
         let index = (cpu * slots + (nth as u32 & (slots - 1))) as usize;
-        // SAFETY: for all three: the record is complete, as `written` says, and the program leaves the slot alone
-        // until `take` has stored that it was taken, after this borrow.
         match ring {
+            // SAFETY: the record is complete, as `written` says, and the program leaves the slot alone until `take` has
+            // stored that it was taken, after this borrow.
             0 => Record::Reply(unsafe { &*self.replies.entry(index) }),
+            // SAFETY: likewise.
             1 => packet(unsafe { &*self.small.entry(index) }),
+            // SAFETY: likewise.
             _ => packet(unsafe { &*self.large.entry(index) }),
         }
     }
