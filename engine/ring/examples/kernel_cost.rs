@@ -2,7 +2,7 @@
 //!
 //! `kernel_cost [SECONDS] [SHARDS] [BURST] [BATCH] [GAP_US]`, as root: opens a network namespace of its own with a veth
 //! pair, the simulated Internet on its far end, and on the near end the kernel ring's program with one shard for each of
-//! SHARDS cores (pinned). Each sends BURST orders a call, BATCH of them in a row, and sleeps GAP_US in between. Orders are
+//! SHARDS cores (pinned). Each sends BURST orders a call, BATCH of them in a row, and sleeps `GAP_US` in between. Orders are
 //! constant and answers are counted, not matched: this is the ring alone.
 
 use std::error::Error;

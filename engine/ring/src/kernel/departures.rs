@@ -59,7 +59,7 @@ mod tests {
     /// What the program leaves in the slots when frame `n` is rendered at `1000 + 10 n`.
     fn rendered(count: usize, batch: usize) -> Vec<u64> {
         let stamp = |nth: usize| {
-            let stamped = nth % 16 == 0 || (nth + 1) % batch == 0 || nth + 1 == count;
+            let stamped = nth.is_multiple_of(16) || (nth + 1).is_multiple_of(batch) || nth + 1 == count;
             if stamped { 1000 + 10 * nth as u64 } else { RENDERED }
         };
         (0..count).map(stamp).collect()
