@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::load::{Family, PAYLOAD_LEN, RTT_NS, TARGETS};
 use crate::machine::Machine;
-use crate::meter::SECTION_PATTERN;
+use crate::meter::{Hardware, SECTION_PATTERN};
 use crate::stage::{Stage, StageReport, tenths};
 
 /// What to run.
@@ -78,6 +78,9 @@ pub struct StageCost {
     pub ns_worst: f64,
     /// Instructions a probe; none where valgrind is missing.
     pub instructions_per_probe: Option<f64>,
+    /// What the processor counted, where it lets us look.
+    #[serde(default)]
+    pub hardware: Hardware,
     /// Compressed bytes a probe, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_probe: Option<f64>,
@@ -132,12 +135,12 @@ pub fn run(args: &CostArgs) -> Result<CostReport> {
 fn time(args: &CostArgs, stage: Stage, family: Family) -> Result<StageCost> {
     let itself = std::env::current_exe()?;
     let mut times = Vec::new();
-    let mut bytes_per_probe = None;
+    let (mut bytes_per_probe, mut hardware) = (None, Hardware::default());
     for _ in 0..args.repeats {
         let output = finished(with_stage(Command::new(&itself), args, stage, family, args.probes))?;
         let report: StageReport = serde_json::from_slice(&output.stdout)?;
         times.push(report.ns_per_probe);
-        bytes_per_probe = report.bytes_per_probe;
+        (bytes_per_probe, hardware) = (report.bytes_per_probe, report.hardware);
     }
     times.sort_by(f64::total_cmp);
     Ok(StageCost {
@@ -147,6 +150,7 @@ fn time(args: &CostArgs, stage: Stage, family: Family) -> Result<StageCost> {
         ns_best: times[0],
         ns_worst: times[times.len() - 1],
         instructions_per_probe: None,
+        hardware,
         bytes_per_probe,
     })
 }

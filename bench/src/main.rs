@@ -1,6 +1,7 @@
-//! The harness: what our own code costs per probe, in nanoseconds, in instructions and in memory.
+//! The harness: what our own code costs per probe, in nanoseconds, in instructions and in memory; and what the
+//! whole program does on the lab, beside its peers.
 //!
-//! Everything here runs over the memory ring and a virtual clock: no packet leaves the process, no system call
+//! All but `versus` runs over the memory ring and a virtual clock: no packet leaves the process, no system call
 //! is on the path, and what is measured is our own code alone. `docs/performance.md` tells how to read it.
 
 mod cost;
@@ -10,6 +11,7 @@ mod meter;
 mod resident;
 mod stage;
 mod tables;
+mod versus;
 
 use std::error::Error;
 use std::io::Write;
@@ -22,6 +24,8 @@ use serde::Serialize;
 use crate::cost::CostArgs;
 use crate::resident::{MemoryArgs, ResidentArgs};
 use crate::stage::StageArgs;
+use crate::versus::VersusArgs;
+use crate::versus::watch::WatchArgs;
 
 /// Errors go to whoever started the harness, as a sentence.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -45,7 +49,12 @@ enum Command {
     /// One case of `memory`, measured in this process
     #[command(hide = true)]
     Resident(ResidentArgs),
-    /// Print the tables of docs/performance.md from the files that `cost` and `memory` wrote
+    /// Run megaping and its peers on a lab of their own, side by side (needs root)
+    Versus(VersusArgs),
+    /// The counters of a world, a line for a line
+    #[command(hide = true)]
+    Watch(WatchArgs),
+    /// Print the tables of docs/performance.md from the files that `cost`, `memory` and `versus` wrote
     Tables {
         /// What `cost` wrote
         #[arg(long, value_name = "PATH", default_value = "docs/measured/cost.json")]
@@ -53,6 +62,18 @@ enum Command {
         /// What `memory` wrote
         #[arg(long, value_name = "PATH", default_value = "docs/measured/memory.json")]
         memory: PathBuf,
+        /// What `versus` wrote
+        #[arg(long, value_name = "PATH", default_value = "docs/measured/versus.json")]
+        versus: PathBuf,
+    },
+    /// Draw the pictures of docs/performance.md from the file that `versus` wrote
+    Plots {
+        /// What `versus` wrote
+        #[arg(long, value_name = "PATH", default_value = "docs/measured/versus.json")]
+        versus: PathBuf,
+        /// Where the pictures go
+        #[arg(long, value_name = "DIR", default_value = "docs/measured")]
+        dir: PathBuf,
     },
 }
 
@@ -72,10 +93,13 @@ fn run(command: Command) -> Result<()> {
         Command::Cost(args) => emit(&cost::run(&args)?, args.out.as_deref()),
         Command::Memory(args) => emit(&resident::run(&args)?, args.out.as_deref()),
         Command::Resident(args) => emit(&resident::measure(&args)?, None),
-        Command::Tables { cost, memory } => {
-            print!("{}", tables::markdown(&read(&cost)?, &read(&memory)?));
+        Command::Versus(args) => emit(&versus::run(&args)?, args.out.as_deref()),
+        Command::Watch(args) => versus::watch::serve(&args),
+        Command::Tables { cost, memory, versus } => {
+            print!("{}", tables::markdown(&read(&cost)?, &read(&memory)?, &read(&versus)?));
             Ok(())
         }
+        Command::Plots { versus, dir } => versus::plots::draw(&read(&versus)?, &dir),
     }
 }
 
@@ -92,7 +116,7 @@ fn emit(report: &impl Serialize, out: Option<&Path>) -> Result<()> {
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let json = std::fs::read_to_string(path).map_err(|error| {
         format!(
-            "{}: {error}; 'megaping-bench cost --out' and 'memory --out' write such files",
+            "{}: {error}; 'megaping-bench cost --out', 'memory --out' and 'versus --out' write such files",
             path.display()
         )
     })?;

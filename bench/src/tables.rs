@@ -2,21 +2,30 @@
 
 use std::fmt::Write as _;
 
-use crate::cost::CostReport;
+use crate::cost::{CostReport, StageCost};
 use crate::load::Family;
 use crate::machine::Machine;
+use crate::meter::Hardware;
 use crate::resident::{MemoryReport, Store};
 use crate::stage::Stage;
+use crate::versus;
+use crate::versus::report::VersusReport;
 
 /// What stands between the markers.
-pub fn markdown(cost: &CostReport, memory: &MemoryReport) -> String {
+pub fn markdown(cost: &CostReport, memory: &MemoryReport, versus: &VersusReport) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ok = write_cost(&mut text, cost).and_then(|()| write_memory(&mut text, memory));
+    let _ok = versus::tables::write(&mut text, versus)
+        .and_then(|()| write_cost(&mut text, cost))
+        .and_then(|()| write_memory(&mut text, memory));
     text
 }
 
-fn write_machine(text: &mut String, machine: &Machine, command: &str) -> std::fmt::Result {
+/// Where and how figures were measured.
+///
+/// # Errors
+/// The writer's.
+pub fn write_machine(text: &mut String, machine: &Machine, command: &str) -> std::fmt::Result {
     let Machine { cpu, cores, kernel, rustc, date } = machine;
     writeln!(text, "Measured {date} on {cpu}, {cores} cores, Linux {kernel}, {rustc}: `{command}`.\n")
 }
@@ -36,6 +45,7 @@ fn write_cost(text: &mut String, cost: &CostReport) -> std::fmt::Result {
     if let Some(why) = &cost.no_instructions {
         writeln!(text, "Instructions were not counted: {why}.\n")?;
     }
+    write_hardware(text, cost)?;
     writeln!(text, "| stage | IPv4 ns | | IPv4 instructions | IPv6 ns | | IPv6 instructions |")?;
     writeln!(text, "| --- | ---: | --- | ---: | ---: | --- | ---: |")?;
     for stage in Stage::ALL {
@@ -57,6 +67,24 @@ fn write_cost(text: &mut String, cost: &CostReport) -> std::fmt::Result {
     }
     writeln!(text)?;
     write_aims(text, cost)
+}
+
+/// What the processor's own counters say, or why they say nothing.
+fn write_hardware(text: &mut String, cost: &CostReport) -> std::fmt::Result {
+    let Some(first) = cost.stages.first() else { return Ok(()) };
+    if let Some(why) = &first.hardware.missing {
+        return writeln!(text, "The processor's own counters are not to be had: {why}.\n");
+    }
+    writeln!(text, "By the processor's own counters, a probe:\n")?;
+    writeln!(text, "| stage | family | cycles | instructions | cache misses | branch misses |")?;
+    writeln!(text, "| --- | --- | ---: | ---: | ---: | ---: |")?;
+    for StageCost { stage, family, hardware, .. } in &cost.stages {
+        let shown = |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.1}"));
+        let Hardware { cycles, instructions, cache_misses, branch_misses, .. } = hardware;
+        let figures = [cycles, instructions, cache_misses, branch_misses].map(|figure| shown(*figure));
+        writeln!(text, "| {} | {} | {} |", stage.name(), family.name(), figures.join(" | "))?;
+    }
+    writeln!(text)
 }
 
 /// The aims, against what was reached.
@@ -120,7 +148,7 @@ fn write_memory(text: &mut String, memory: &MemoryReport) -> std::fmt::Result {
 }
 
 /// A number with commas between its thousands.
-fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

@@ -29,6 +29,7 @@ pub use error::LoadError;
 pub use kernel::{Kernel, KernelConfig};
 pub use pass::Pass;
 pub use steer::{Steer, SteerConfig, SteerCounter, SteerCounters};
+pub use sys::RunTime;
 pub use verdict::Verdict;
 pub use world::{Counter, Counters, Family, Quote, World, WorldConfig};
 

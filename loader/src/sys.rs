@@ -51,6 +51,17 @@ pub struct ProgramInfo {
     pub map_ids: Vec<u32>,
     /// Instructions that the verifier walked to be sure of it.
     pub verified_instructions: u32,
+    /// How often it ran, and for how long in all, while the kernel kept such statistics.
+    pub run: RunTime,
+}
+
+/// What a program has cost while `kernel.bpf_stats_enabled` was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunTime {
+    /// Runs.
+    pub runs: u64,
+    /// Their time together, in nanoseconds; a part of what it takes to read the clock twice is in it.
+    pub ns: u64,
 }
 
 /// `BPF_OBJ_GET_INFO_BY_FD` for a program.
@@ -73,6 +84,7 @@ pub fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
         name: String::from_utf8_lossy(&name).into_owned(),
         map_ids: map_ids[..known].to_vec(),
         verified_instructions: info.verified_insns,
+        run: RunTime { runs: info.run_cnt, ns: info.run_time_ns },
     })
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::load::{Family, TARGETS};
-use crate::meter::Meter;
+use crate::meter::{Hardware, Meter};
 
 /// A part of a probe's path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
@@ -82,7 +82,7 @@ pub struct StageArgs {
 }
 
 /// What came of it.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StageReport {
     /// The stage.
     pub stage: Stage,
@@ -92,6 +92,9 @@ pub struct StageReport {
     pub probes: u64,
     /// Processor time a probe, in nanoseconds.
     pub ns_per_probe: f64,
+    /// What the processor counted, where it lets us look.
+    #[serde(default)]
+    pub hardware: Hardware,
     /// Compressed bytes a probe, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_probe: Option<f64>,
@@ -102,7 +105,7 @@ pub struct StageReport {
 /// # Errors
 /// When the load cannot be made.
 pub fn run(args: &StageArgs) -> Result<StageReport> {
-    let mut meter = Meter::default();
+    let mut meter = Meter::new();
     let mut bytes = None;
     match args.name {
         Stage::Schedule | Stage::Match => matching::run(args, &mut meter)?,
@@ -116,6 +119,7 @@ pub fn run(args: &StageArgs) -> Result<StageReport> {
         family: args.family,
         probes: meter.probes(),
         ns_per_probe: tenths(meter.ns_per_probe()),
+        hardware: meter.hardware(),
         bytes_per_probe: bytes.map(|bytes| tenths(bytes as f64 / meter.probes() as f64)),
     })
 }

@@ -17,6 +17,7 @@ use crate::abi::{WORLD_CONFIG_SIZE, WORLD_COUNTERS_SIZE, WorldConfigAbi};
 use crate::attach::{self, Mode};
 use crate::error::LoadError;
 use crate::skel::world::WorldSkelBuilder;
+use crate::sys::{self, RunTime};
 use crate::verdict::{self, Verdict};
 
 const NAME: &str = "megaping_world";
@@ -155,6 +156,16 @@ impl World {
         let cpus = libbpf_rs::num_possible_cpus().map_err(failed)?;
         let zeroes = vec![vec![0; WORLD_COUNTERS_SIZE]; cpus];
         self.counters.update_percpu(&KEY, &zeroes, MapFlags::ANY).map_err(failed)
+    }
+
+    /// What the program has cost so far: it counts only while `kernel.bpf_stats_enabled` is set.
+    ///
+    /// # Errors
+    /// [`LoadError::Query`].
+    pub fn run_time(&self) -> Result<RunTime, LoadError> {
+        let info = sys::program_info(self.program.as_fd());
+        let info = info.map_err(|source| LoadError::Query { ifname: "(of the world)".into(), source })?;
+        Ok(info.run)
     }
 
     /// Runs the program over one Ethernet frame (`BPF_PROG_TEST_RUN`): the verdict and the frame as it leaves.
