@@ -104,7 +104,7 @@ impl Judge<'_> {
                     "{:.3} M/s, {:.0} ns{}",
                     run.requests_pps / 1e6,
                     run.machine_ns.unwrap_or(f64::NAN),
-                    astray(run)
+                    but(run)
                 )
             }),
             met: run.map(|run| {
@@ -118,7 +118,7 @@ impl Judge<'_> {
         Aim {
             what: format!("{}: a million a second with 40 % of a core each for shard and store", name(tool)),
             wanted: ">= 1.00 M/s".to_owned(),
-            measured: run.map(|run| format!("{:.3} M/s{}", run.requests_pps / 1e6, astray(run))),
+            measured: run.map(|run| format!("{:.3} M/s{}", run.requests_pps / 1e6, but(run))),
             met: run.map(|run| keeps_rate(run) && astray(run).is_empty()),
         }
     }
@@ -132,21 +132,27 @@ fn keeps_rate(run: &Measured) -> bool {
 /// What did not end as it should, in words; nothing where all did.
 pub fn astray(run: &Measured) -> String {
     let Some(ours) = &run.ours else { return String::new() };
-    let mut text = String::new();
-    if ours.unaccounted != 0 {
-        text += &format!(", {} unaccounted", ours.unaccounted);
-    }
-    if ours.false_loss != 0 {
-        text += &format!(", {} falsely lost", ours.false_loss);
-    }
     let unsent: u64 = ours.unsent.values().sum();
-    if unsent != 0 {
-        text += &format!(", {unsent} unsent");
+    let mut parts = Vec::new();
+    for (count, what) in [
+        (ours.unaccounted, "unaccounted"),
+        (ours.false_loss, "falsely lost"),
+        (unsent.cast_signed(), "unsent"),
+    ] {
+        if count != 0 {
+            parts.push(format!("{count} {what}"));
+        }
     }
     if !ours.equals_world {
-        text += ", ledger and world differ";
+        parts.push("ledger and world differ".to_owned());
     }
-    text
+    parts.join(", ")
+}
+
+/// The same behind a figure.
+fn but(run: &Measured) -> String {
+    let astray = astray(run);
+    if astray.is_empty() { astray } else { format!(", {astray}") }
 }
 
 fn name(tool: Tool) -> String {

@@ -79,7 +79,7 @@ fn write_main(text: &mut String, report: &VersusReport) -> Result {
         }
         let worst = report.of(case).map(astray).max_by_key(String::len).unwrap_or_default();
         let is_ours = report.of(case).any(|run| run.ours.is_some());
-        let worst = if is_ours && worst.is_empty() { "none" } else { worst.trim_start_matches(", ") };
+        let worst = if is_ours && worst.is_empty() { "none" } else { &worst };
         writeln!(text, " {} | {worst} |", shown(more, 1))?;
     }
     writeln!(text)
@@ -191,7 +191,7 @@ fn write_long(text: &mut String, report: &VersusReport) -> Result {
             thousands(ours.scheduled),
             thousands(ours.stored),
             shown(ours.lateness_us.get("p99").copied().flatten(), 0),
-            if astray.is_empty() { "none" } else { astray.trim_start_matches(", ") }
+            if astray.is_empty() { "none" } else { &astray }
         )?;
     }
     writeln!(text)

@@ -150,7 +150,8 @@ impl Port {
 
 /// Has the kernel take a whole batch a call; one that does not know the option takes 32.
 fn lift_budget(tx: &TxQueue) {
-    let budget = BATCH as libc::c_int;
+    let budget: libc::c_int = 64;
+    const { assert!(BATCH == 64, "the budget is a batch") };
     // SAFETY: the value is an integer that outlives the call.
     unsafe {
         libc::setsockopt(
