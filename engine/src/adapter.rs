@@ -32,6 +32,8 @@ impl<P: PacketRing> PacketAdapter<P> {
 }
 
 impl<P: PacketRing> Ring for PacketAdapter<P> {
+    const SORTED: bool = P::SORTED;
+
     #[inline]
     fn now(&mut self) -> Nanos {
         Nanos(self.ring.now_ns())

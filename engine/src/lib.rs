@@ -1,6 +1,6 @@
 //! The `megaping` program: command line, targets, shard loop, output.
 //!
-//! Read [`shard`] first: the whole path of a probe is on that page. [`run`] wires it, [`adapter`] makes a ring
+//! Read [`shard`] first: the whole path of a probe is on that page. [`mailbox`] is what shards say to each other. [`run`] wires it, [`adapter`] makes a ring
 //! of packets one of orders and arrivals, [`sink`] is the store thread.
 
 pub mod adapter;
@@ -8,6 +8,7 @@ pub mod cli;
 pub mod duration;
 pub mod instance;
 pub mod keeper;
+pub mod mailbox;
 pub mod output;
 pub mod progress;
 pub mod report;

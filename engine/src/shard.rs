@@ -3,6 +3,8 @@
 //! ```text
 //!   now -> reap sent -> receive -> match -> expire -> send what is due -> hand over batches -> park
 //! ```
+//!
+//! Where what arrives may be a sibling's, it is handed over, and the siblings' mail is read before anything expires.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,6 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use megaping_probe::{Core, Down, Ledger, Nanos, Ring, RingCounters, Work};
 use megaping_store::batch::{BATCH_ROWS, Desk};
+
+use crate::mailbox::{LETTERS, Post, PostCounts};
 
 /// Most probes that a breath sends.
 const SEND_QUOTA: u32 = 256;
@@ -46,8 +50,10 @@ pub struct Board {
 pub struct Figures {
     /// The ledger.
     pub ledger: Ledger,
-    /// What the ring counted.
+    /// What the ring counted; letters that found no room are drops too.
     pub ring: RingCounters,
+    /// What the shard did with its siblings.
+    pub post: PostCounts,
     /// The ring's clock at publication.
     pub at: Nanos,
 }
@@ -68,6 +74,7 @@ pub struct Shard<R, W> {
     core: Core<W>,
     desk: Desk,
     board: Arc<Board>,
+    post: Option<Post>,
     wall: Wall,
     handed_over: Nanos,
     published: Nanos,
@@ -94,6 +101,7 @@ impl<R: Ring, W: Work> Shard<R, W> {
             core,
             desk,
             board,
+            post: None,
             wall,
             handed_over: Nanos(0),
             published: Nanos(0),
@@ -101,6 +109,12 @@ impl<R: Ring, W: Work> Shard<R, W> {
             done_since: None,
             stopping: false,
         }
+    }
+
+    /// The same shard, with siblings on whose rings its answers may land.
+    #[must_use]
+    pub fn with_post(self, post: Post) -> Shard<R, W> {
+        Shard { post: Some(post), ..self }
     }
 
     /// Breathes until everything scheduled has ended, or until told to stop and nothing is in flight. The first
@@ -128,6 +142,9 @@ impl<R: Ring, W: Work> Shard<R, W> {
             }
         });
         self.desk.close();
+        if let Some(post) = &self.post {
+            post.leave();
+        }
         if let Ok(mut figures) = self.board.figures.lock() {
             *figures = self.figures(now);
         }
@@ -163,7 +180,7 @@ impl<R: Ring, W: Work> Shard<R, W> {
     }
 
     fn breathe(&mut self) -> Result<Breath, Down> {
-        let Shard { ring, core, desk, .. } = self;
+        let Shard { ring, core, desk, post, .. } = self;
         let now = ring.now();
         let reaped = ring.reap(QUOTA, |sent| {
             if let Some(outcome) = core.on_sent(sent) {
@@ -171,18 +188,24 @@ impl<R: Ring, W: Work> Shard<R, W> {
             }
         })?;
         let received = ring.recv(QUOTA, |arrival| {
+            if let Some(post) = post
+                && post.forward(core.owner(arrival.identifier), arrival)
+            {
+                return;
+            }
             if let Some(outcome) = core.on_arrival(arrival) {
                 desk.seat(outcome);
             }
         })?;
         desk.reclaim();
+        let read_until = if received < QUOTA { self.read_mail(now) } else { None };
+        let Shard { ring, core, desk, .. } = self;
         core.breathe(now);
-        let drained = received < QUOTA;
         let mut ended = 0;
-        if drained {
+        if let Some(read_until) = read_until {
             // Only now: an answer that is here already, though unread, is not lost.
             let seats = desk.seats();
-            ended = core.on_tick(now, seats, QUOTA, |outcome| desk.seat(outcome));
+            ended = core.on_tick(read_until, seats, QUOTA, |outcome| desk.seat(outcome));
         }
         let seats = desk.seats();
         let sent = ring.send(SEND_QUOTA, || core.next_order(now, seats))?;
@@ -190,7 +213,21 @@ impl<R: Ring, W: Work> Shard<R, W> {
             ring.abandon();
         }
         self.look_around(now);
+        let drained = read_until.is_some();
         Ok(Breath { now, backlog: reaped == QUOTA || !drained || ended == QUOTA || sent == SEND_QUOTA })
+    }
+
+    /// Reads what siblings have handed over. Returns until when nothing that arrived is unread; `None` when there
+    /// is more to read.
+    #[inline]
+    fn read_mail(&mut self, now: Nanos) -> Option<Nanos> {
+        let Shard { core, desk, post, .. } = self;
+        let Some(post) = post else { return Some(now) };
+        post.has_read_until(now);
+        let horizon = post.horizon(now);
+        post.adopt(core);
+        let read = post.read(core, QUOTA, |outcome| desk.seat(outcome));
+        (read < QUOTA).then_some(horizon)
     }
 
     /// What is not done in every breath: handing over, publishing, hearing the main thread.
@@ -236,7 +273,7 @@ impl<R: Ring, W: Work> Shard<R, W> {
         if stepped && self.can_spare_the_rest() {
             self.desk.set_unix_offset(unix_offset_ns);
         }
-        let rx_dropped = self.ring.counters().rx_dropped;
+        let rx_dropped = self.ring_counters().rx_dropped;
         if rx_dropped > self.rx_dropped {
             self.rx_dropped = rx_dropped;
             self.core.on_own_drops(now);
@@ -258,11 +295,18 @@ impl<R: Ring, W: Work> Shard<R, W> {
     }
 
     fn figures(&self, now: Nanos) -> Figures {
-        Figures { ledger: *self.core.ledger(), ring: self.ring.counters(), at: now }
+        let post = self.post.as_ref().map_or_else(PostCounts::default, Post::counts);
+        Figures { ledger: *self.core.ledger(), ring: self.ring_counters(), post, at: now }
+    }
+
+    fn ring_counters(&self) -> RingCounters {
+        let counters = self.ring.counters();
+        let refused = self.post.as_ref().map_or(0, Post::refused);
+        RingCounters { rx_dropped: counters.rx_dropped + refused, ..counters }
     }
 
     fn is_over(&mut self, now: Nanos) -> bool {
-        if !self.core.is_done() {
+        if !self.core.is_done() || self.post.as_mut().is_some_and(|post| !post.is_over()) {
             return false;
         }
         let done_since = *self.done_since.get_or_insert(now);
@@ -275,7 +319,10 @@ impl<R: Ring, W: Work> Shard<R, W> {
         let look_up = self.published + LOOK_UP_NS;
         let wake = self.core.next_wake().unwrap_or(look_up).min(look_up);
         let hand_over = if self.desk.waiting() > 0 { self.handed_over + HAND_OVER_NS } else { look_up };
-        let until = wake.min(hand_over).max(began + BREATH_NS);
+        // What siblings hand over wakes nobody: while more is in flight than a box holds, it is looked into often.
+        let crowd = self.post.is_some() && self.core.ledger().in_flight > LETTERS as u64 / 2;
+        let mail = if crowd { began + NAP_NS } else { look_up };
+        let until = wake.min(hand_over).min(mail).max(began + BREATH_NS);
         self.ring.park(until, until.since(began) > NAP_NS)
     }
 
@@ -289,6 +336,12 @@ impl<R: Ring, W: Work> Shard<R, W> {
     #[must_use]
     pub fn core(&self) -> &Core<W> {
         &self.core
+    }
+
+    /// The mail, for those who check that it dies out.
+    #[must_use]
+    pub fn post(&self) -> Option<&Post> {
+        self.post.as_ref()
     }
 
     /// The ring, for those who read its counters.

@@ -27,6 +27,9 @@ impl Targets for Mixed {
     fn index(&self, turn: u64) -> u64 {
         turn
     }
+    fn turn(&self, index: u64) -> u64 {
+        index
+    }
     fn address(&self, turn: u64) -> Addr {
         let low = turn as u32;
         if turn.is_multiple_of(2) {
@@ -100,7 +103,7 @@ fn simulate(run: &Run) -> (Ledger, FaultCounts, Rows, u64) {
         length_ns: None,
         late_max_ns: None,
     };
-    let ping = PingPlan { timing, shard: 0, shards: 1, hop_limit: 64, flow: 3 };
+    let ping = PingPlan { timing, shard: 0, shards: 1, movable: false, hop_limit: 64, flow: 3 };
     let plan = Plan {
         pace_pps: rate_pps * 1.25,
         timeout_ns: run.timeout_ns,

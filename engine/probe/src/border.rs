@@ -140,6 +140,10 @@ pub struct Quoted<'a> {
 /// Statically dispatched: the shard loop is compiled once per ring. No call blocks but [`Ring::park`]; every
 /// call stops at its quota; none allocates. [`Down`] is fatal for the ring, a passing `EAGAIN` is `Ok(0)`.
 pub trait Ring {
+    /// Whether what arrives on a shard's ring is that shard's alone (by a filter, say). Where it is not, the shard
+    /// looks at each identifier and hands over what is a sibling's.
+    const SORTED: bool = false;
+
     /// Reads the clock that this ring's stamps belong to: once a breath.
     fn now(&mut self) -> Nanos;
 

@@ -48,6 +48,13 @@ impl Identity {
         self.prefix
     }
 
+    /// Which shard of this instance an identifier names; `None` where it names another instance.
+    #[inline]
+    #[must_use]
+    pub const fn owner(&self, identifier: u16) -> Option<u16> {
+        if (identifier ^ self.prefix) >> 10 == 0 { Some(identifier >> 7 & (SHARDS - 1)) } else { None }
+    }
+
     /// The identifier of probes to `destination`.
     #[inline]
     #[must_use]
@@ -96,6 +103,8 @@ mod tests {
                 let identity = Identity::new(instance, shard, secret);
                 let target = Addr::v4([10, 0, 0, 1]);
                 assert_eq!(identity.identifier(&target) & PREFIX_MASK, identity.prefix());
+                assert_eq!(identity.owner(identity.identifier(&target)), Some(shard));
+                assert_eq!(identity.owner(identity.identifier(&target) ^ 1 << 10), None);
                 assert_eq!(identity.identifier(&target), identity.identifier(&target));
             }
         }

@@ -35,6 +35,6 @@ pub use identity::Identity;
 pub use ledger::Ledger;
 pub use outcome::{Marks, Outcome, StampSource, Unsent, Verdict};
 pub use ping::{Ping, PingPlan};
-pub use schedule::{Targets, Timing};
+pub use schedule::{Appointment, Targets, Timing};
 pub use time::Nanos;
 pub use work::{Task, Work};

@@ -25,10 +25,17 @@ impl Pace {
     /// counts as one an hour).
     #[must_use]
     pub fn new(rate_pps: f64) -> Pace {
+        let mut pace = Pace { gap: 0, tolerance: 0, next: 0 };
+        pace.set_rate(rate_pps);
+        pace
+    }
+
+    /// Fills with `rate_pps` tokens a second from now on; what was taken stays taken.
+    pub fn set_rate(&mut self, rate_pps: f64) {
         let gap_ns = 1e9 / rate_pps.max(1.0 / 3600.0);
-        let gap = ((gap_ns * f64::from(1u32 << 31) * 2.0) as u128).max(1);
-        let burst = ((u128::from(BURST_NS) << FRACTION) / gap).clamp(BURST_MIN, BURST_MAX);
-        Pace { gap, tolerance: gap * (burst - 1), next: 0 }
+        self.gap = ((gap_ns * f64::from(1u32 << 31) * 2.0) as u128).max(1);
+        let burst = ((u128::from(BURST_NS) << FRACTION) / self.gap).clamp(BURST_MIN, BURST_MAX);
+        self.tolerance = self.gap * (burst - 1);
     }
 
     /// Takes a token, if there is one.

@@ -13,6 +13,7 @@ use megaping_wire::Addr;
 
 use crate::border::Arrival;
 use crate::outcome::Outcome;
+use crate::schedule::Appointment;
 use crate::time::Nanos;
 
 /// One probe whose turn has come.
@@ -56,6 +57,23 @@ pub trait Work {
     /// due may change with it, even to a time that has passed.
     #[inline]
     fn on_end(&mut self, _outcome: &Outcome, _answer: Option<&Arrival<'_>>) {}
+
+    /// Gives up the target of `outcome`, from its next turn on, for another shard to take over. `None` where it is
+    /// not this shard's to give, or has had its last turn, or where this kind of work does not move.
+    fn give(&mut self, _outcome: &Outcome) -> Option<Appointment> {
+        None
+    }
+
+    /// Takes over a target that another shard gave up. False while too many have come at once: nothing has
+    /// happened then.
+    fn adopt(&mut self, _at: Appointment) -> bool {
+        false
+    }
+
+    /// How much work this is by now, where it was one at first: its pace follows.
+    fn share(&self) -> f64 {
+        1.0
+    }
 
     /// Nothing is due any more, for good.
     fn stop(&mut self);

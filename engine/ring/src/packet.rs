@@ -93,6 +93,10 @@ pub enum Layer {
 ///
 /// No call blocks but [`PacketRing::park`]; none allocates; a passing `EAGAIN` is `Ok(0)`.
 pub trait PacketRing {
+    /// Whether what arrives on a shard's ring is that shard's alone (by a filter, say): where it is not, a ring
+    /// also hands out what its siblings wait for.
+    const SORTED: bool = false;
+
     /// Reads the ring's clock, in nanoseconds.
     fn now_ns(&mut self) -> u64;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use megaping_probe::{Ledger, Nanos, RingCounters};
+use megaping_probe::{Ledger, Nanos};
 use megaping_ring::{Clock, Monotonic, process_cpu_ns};
 use megaping_wire::names::message_name;
 
@@ -13,7 +13,7 @@ use crate::cli::SummaryFormat;
 use crate::say::say;
 use crate::shard::Board;
 use crate::sink::SinkEnd;
-use crate::summary::{self, LatenessUs, RttUs, Summary};
+use crate::summary::{self, LatenessUs, RingSummary, RttUs, Summary};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ pub fn summary(
         backend: backend.to_owned(),
         shards: plan.shards,
         cpu_s: process_cpu_ns() as f64 / 1e9,
-        ring: ring_counters(boards).into(),
+        ring: ring_summary(boards),
         store: end.store,
     }
 }
@@ -111,13 +111,11 @@ fn lateness_us(ledger: &Ledger) -> LatenessUs {
     }
 }
 
-fn ring_counters(boards: &[Arc<Board>]) -> RingCounters {
-    let mut total = RingCounters::default();
+fn ring_summary(boards: &[Arc<Board>]) -> RingSummary {
+    let mut total = RingSummary::default();
     for board in boards {
         if let Ok(figures) = board.figures.lock() {
-            total.rx_dropped += figures.ring.rx_dropped;
-            total.rx_malformed += figures.ring.rx_malformed;
-            total.tx_full += figures.ring.tx_full;
+            total.add(&figures.ring, &figures.post);
         }
     }
     total

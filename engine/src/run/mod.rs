@@ -25,6 +25,7 @@ use megaping_store::batch::{Lane, lane};
 use crate::cli::{Backend, OutputFormat, PingOptions, UsageError};
 use crate::instance::Instance;
 use crate::keeper::Keeper;
+use crate::mailbox::posts;
 use crate::output::Printer;
 use crate::shard::{Board, Shard, Wall};
 use crate::sink::{Sink, SinkBoard, SinkEnd};
@@ -126,7 +127,10 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn go<R: Ring + Send>(self, backend: &'static str, rings: Vec<R>) -> Result<Finish, RunError> {
+    fn go<R: Ring + Send>(mut self, backend: &'static str, rings: Vec<R>) -> Result<Finish, RunError> {
+        if !R::SORTED {
+            self.plan = self.plan.on_shared_rings();
+        }
         // After the rings: a run that may not send leaves no directory behind.
         let keeper = self.options.store.as_deref().map(Keeper::open).transpose()?;
         let stop = watch::Signals::catch().map_err(RunError::Signals)?;
@@ -180,6 +184,8 @@ impl Run<'_> {
 
     fn shards<R: Ring>(&self, rings: Vec<R>, boards: &[Arc<Board>]) -> (Vec<PingShard<R>>, Vec<Arc<Lane>>) {
         let walk = Walk::new(Arc::clone(&self.targets), self.order_seed);
+        let rooms = vec![self.plan.room(); rings.len()];
+        let mut posts = if R::SORTED || rings.len() < 2 { Vec::new() } else { posts(&rooms) }.into_iter();
         let parts = rings.into_iter().zip(boards).zip(&self.identities).enumerate();
         parts
             .map(|(index, ((ring, board), identity))| {
@@ -188,7 +194,11 @@ impl Run<'_> {
                 let (desk, lane) = lane(shard, RunPlan::seats(&plan));
                 let ping = Ping::new(&self.plan.ping(self.options, shard), walk.clone());
                 let core = Core::new(plan, ping, *identity);
-                (Shard::new(ring, core, desk, Arc::clone(board), Wall::Live), lane)
+                let shard = Shard::new(ring, core, desk, Arc::clone(board), Wall::Live);
+                match posts.next() {
+                    Some(post) => (shard.with_post(post), lane),
+                    None => (shard, lane),
+                }
             })
             .unzip()
     }

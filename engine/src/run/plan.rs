@@ -22,6 +22,12 @@ const LATE_MAX_NS: (u64, u64) = (100_000_000, 1_000_000_000);
 /// What a schedule that has fallen behind may send more than planned, to catch up with it: where the user sets
 /// no rate, and where the rate is what the schedule was made of (over the whole run it then still holds).
 const CATCH_UP: (f64, f64) = (1.25, 1.05);
+/// A shard whose turns may move has room for so much more than its share: replies do not land evenly.
+const UNEVEN: f64 = 1.25;
+/// The same for a few targets, where a quarter more is nothing.
+const UNEVEN_TURNS: u64 = 64;
+/// With more targets than this none moves: a bit for each would take 32 MiB a shard.
+const MOVABLE_MAX: u64 = 1 << 28;
 /// Batches between shard and store thread, beside the seats of those in flight.
 const BATCHES_UNDER_WAY: usize = 64;
 
@@ -38,6 +44,8 @@ pub struct RunPlan {
     pub duration_ns: Option<u64>,
     /// Shards: no more than targets.
     pub shards: u16,
+    /// Whether targets move to the shard where their replies land.
+    pub movable: bool,
     pace_pps: f64,
     in_flight: f64,
 }
@@ -73,7 +81,23 @@ impl RunPlan {
         }
         let shards = u64::from(options.shards).min(targets) as u16;
         let (count, duration_ns) = (options.count, options.duration_ns);
-        Ok(RunPlan { targets, round_ns, count, duration_ns, shards, pace_pps, in_flight })
+        Ok(RunPlan { targets, round_ns, count, duration_ns, shards, movable: false, pace_pps, in_flight })
+    }
+
+    /// The same on rings where replies may land on another shard's: targets move then, where that is worth it.
+    #[must_use]
+    pub fn on_shared_rings(self) -> RunPlan {
+        let rounds_many = self.count != Some(1)
+            && self.duration_ns.is_none_or(|duration_ns| self.round_ns < u128::from(duration_ns));
+        let movable = self.shards > 1 && rounds_many && self.targets <= MOVABLE_MAX;
+        RunPlan { movable, ..self }
+    }
+
+    /// How many more targets a shard may take on than it begins with.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        let share = self.targets / u64::from(self.shards.max(1));
+        (share as f64 * (UNEVEN - 1.0)) as u64 + UNEVEN_TURNS
     }
 
     /// What holds for every probe of one shard.
@@ -85,7 +109,7 @@ impl RunPlan {
         Plan {
             pace_pps: self.pace_pps * share,
             timeout_ns: options.timeout_ns,
-            in_flight_max: (self.in_flight * share) as usize + 1024,
+            in_flight_max: (self.in_flight * share * if self.movable { UNEVEN } else { 1.0 }) as usize + 1024,
             sources: [source(options.source_v4.map(Into::into)), source(options.source_v6.map(Into::into))],
             payload_len: options.payload_len,
             traffic_class: options.dscp << 2,
@@ -107,6 +131,7 @@ impl RunPlan {
             },
             shard,
             shards: self.shards,
+            movable: self.movable,
             hop_limit: options.hop_limit,
             flow: 0,
         }

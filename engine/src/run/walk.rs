@@ -34,6 +34,10 @@ impl Targets for Walk {
         self.order.at(turn)
     }
 
+    fn turn(&self, index: u64) -> u64 {
+        self.order.step_of(index)
+    }
+
     #[inline]
     fn address(&self, index: u64) -> Addr {
         self.set.get(index)

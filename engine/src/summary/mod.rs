@@ -9,6 +9,8 @@ use megaping_probe::{RingCounters, Unsent};
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::mailbox::PostCounts;
+
 /// The summary of a run. Its JSON keys are a contract; keys may be added.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Summary {
@@ -84,7 +86,7 @@ pub struct LatenessUs {
     pub max: Option<f64>,
 }
 
-/// [`RingCounters`] of all shards.
+/// [`RingCounters`] and [`PostCounts`] of all shards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct RingSummary {
     /// Arrivals that were dropped for want of room: loss that is our own doing.
@@ -93,6 +95,10 @@ pub struct RingSummary {
     pub rx_malformed: u64,
     /// Times that the way out was full.
     pub tx_full: u64,
+    /// Answers that landed on another shard's ring and were handed over.
+    pub handed_over: u64,
+    /// Targets that moved to the shard where their answers land.
+    pub migrated: u64,
 }
 
 /// Where the outcomes are: `produced = queued + spooled + archived + rejected`.
@@ -158,13 +164,14 @@ impl LatenessUs {
     }
 }
 
-impl From<RingCounters> for RingSummary {
-    fn from(counters: RingCounters) -> RingSummary {
-        RingSummary {
-            rx_dropped: counters.rx_dropped,
-            rx_malformed: counters.rx_malformed,
-            tx_full: counters.tx_full,
-        }
+impl RingSummary {
+    /// Adds what one shard counted.
+    pub fn add(&mut self, ring: &RingCounters, post: &PostCounts) {
+        self.rx_dropped += ring.rx_dropped;
+        self.rx_malformed += ring.rx_malformed;
+        self.tx_full += ring.tx_full;
+        self.handed_over += post.handed_over;
+        self.migrated += post.migrated;
     }
 }
 

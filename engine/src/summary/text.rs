@@ -104,12 +104,19 @@ impl Summary {
             write!(f, ", {} ns a probe", rounded(self.cpu_s * 1e9 / self.sent as f64))?;
         }
         writeln!(f)?;
-        let RingSummary { rx_dropped, rx_malformed, tx_full } = self.ring;
+        let RingSummary { rx_dropped, rx_malformed, tx_full, handed_over, migrated } = self.ring;
         if self.ring != RingSummary::default() {
             let [dropped, malformed, full] = [rx_dropped, rx_malformed, tx_full].map(human_count);
             writeln!(
                 f,
                 "ring       arrivals dropped {dropped}, malformed {malformed}; way out full {full} times"
+            )?;
+        }
+        if handed_over > 0 {
+            let [handed_over, migrated] = [handed_over, migrated].map(human_count);
+            writeln!(
+                f,
+                "shards     {handed_over} arrivals handed over, {migrated} targets moved to where theirs land"
             )?;
         }
         if let Some(store) = self.store {

@@ -55,6 +55,29 @@ impl Permutation {
         place
     }
 
+    /// At which step the walk is at `place`: the inverse of [`Permutation::at`].
+    #[must_use]
+    pub fn step_of(&self, mut place: u64) -> u64 {
+        if place >= self.n {
+            return place;
+        }
+        loop {
+            place = self.unmix(place);
+            if place < self.n {
+                return place;
+            }
+        }
+    }
+
+    fn unmix(&self, mut place: u64) -> u64 {
+        for round in self.rounds.iter().rev() {
+            // Folding twice is folding not at all: the upper half is what it was.
+            place ^= place >> self.fold;
+            place = place.wrapping_mul(inverse(round.multiply)).wrapping_sub(round.add) & self.mask;
+        }
+        place
+    }
+
     #[inline]
     fn mix(&self, mut place: u64) -> u64 {
         for round in &self.rounds {
@@ -63,6 +86,16 @@ impl Permutation {
         }
         place
     }
+}
+
+/// What an odd number must be multiplied by to make one, modulo 2^64 (Newton's iteration, from five bits that are
+/// right: Dumas, "On Newton-Raphson iteration for multiplicative inverses modulo prime powers", 2012).
+fn inverse(odd: u64) -> u64 {
+    let mut inverse = odd.wrapping_mul(3) ^ 2;
+    for _ in 0..4 {
+        inverse = inverse.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(inverse)));
+    }
+    inverse
 }
 
 /// `SplitMix64` (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
@@ -90,6 +123,13 @@ mod tests {
                 let place = walk.at(index) as usize;
                 prop_assert!(!std::mem::replace(&mut seen[place], true));
             }
+        }
+
+        #[test]
+        fn every_place_leads_back_to_its_step(n in prop_oneof![1_u64..5000, 1..=u64::MAX], seed: u64, step: u64) {
+            let walk = Permutation::new(n, seed);
+            prop_assert_eq!(walk.step_of(walk.at(step % n)), step % n);
+            prop_assert_eq!(walk.step_of(n), n);
         }
 
         #[test]

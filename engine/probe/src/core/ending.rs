@@ -26,6 +26,7 @@ pub(super) fn outcome(entry: &Entry, verdict: Verdict) -> Outcome {
     }
 }
 
+#[inline]
 pub(super) fn answer(entry: &Entry, arrival: &Arrival<'_>, plan: &Plan) -> Outcome {
     let Stamp { at, error_ns, source } = arrival.stamp;
     let left = departure(entry, at);
@@ -49,6 +50,7 @@ pub(super) fn answer(entry: &Entry, arrival: &Arrival<'_>, plan: &Plan) -> Outco
 }
 
 /// What an error's quote shows to have been rewritten on the way. Our source is known only where it was chosen.
+#[inline(never)]
 fn rewritten(entry: &Entry, arrival: &Arrival<'_>, plan: &Plan) -> Marks {
     let quoted = &arrival.quoted;
     let source = plan.sources[usize::from(!entry.destination.is_v4())];

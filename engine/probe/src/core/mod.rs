@@ -15,6 +15,7 @@ use crate::inflight::{Entry, InFlight, State};
 use crate::ledger::Ledger;
 use crate::outcome::{Marks, Outcome, Unsent, Verdict};
 use crate::pace::Pace;
+use crate::schedule::Appointment;
 use crate::time::Nanos;
 use crate::work::{Task, Work};
 use megaping_wire::Addr;
@@ -139,7 +140,7 @@ impl<W: Work> Core<W> {
 
     /// Lets time pass: ends what nobody answered, and skips what is overdue. Makes at most `quota` outcomes,
     /// and skips no more than the `seats` allow (rows that are free, as in [`Core::next_order`]). Returns how
-    /// many outcomes it made.
+    /// many outcomes it made. `now` is a time up to which everything that arrived has been shown to the core.
     #[inline]
     pub fn on_tick(&mut self, now: Nanos, seats: usize, quota: u32, mut emit: impl FnMut(Outcome)) -> u32 {
         let mut left = quota;
@@ -219,6 +220,27 @@ impl<W: Work> Core<W> {
         self.table
             .oldest()
             .is_some_and(|entry| entry.state == State::Ordered && now.since(entry.at) > timeout_ns)
+    }
+
+    /// Which shard of this instance an identifier belongs to; `None` where it is another instance's, or none.
+    #[inline]
+    #[must_use]
+    pub fn owner(&self, identifier: u16) -> Option<u16> {
+        self.identity.owner(identifier)
+    }
+
+    /// Gives the target of `outcome` to another shard: [`Work::give`]. The pace goes with it.
+    pub fn give(&mut self, outcome: &Outcome) -> Option<Appointment> {
+        let given = self.work.give(outcome)?;
+        self.pace.set_rate(self.plan.pace_pps * self.work.share());
+        Some(given)
+    }
+
+    /// Takes a target over from another shard: [`Work::adopt`].
+    pub fn adopt(&mut self, at: Appointment) -> bool {
+        let adopted = self.work.adopt(at);
+        self.pace.set_rate(self.plan.pace_pps * self.work.share());
+        adopted
     }
 
     /// Takes note that this machine itself dropped arrivals just now: losses of probes under way are marked.

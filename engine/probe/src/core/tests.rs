@@ -18,6 +18,9 @@ impl Targets for Line {
     fn index(&self, turn: u64) -> u64 {
         turn
     }
+    fn turn(&self, index: u64) -> u64 {
+        index
+    }
     fn address(&self, index: u64) -> Addr {
         Addr::v4((0x0a00_0000 + index as u32).to_be_bytes())
     }
@@ -25,7 +28,7 @@ impl Targets for Line {
 
 fn core_for(targets: u64, rounds: u32, late_max_ns: Option<u64>) -> Core<Ping<Line>> {
     let timing = Timing { round_ns: 1_000_000_000, rounds: Some(rounds), length_ns: None, late_max_ns };
-    let ping = PingPlan { timing, shard: 0, shards: 1, hop_limit: 64, flow: 0 };
+    let ping = PingPlan { timing, shard: 0, shards: 1, movable: false, hop_limit: 64, flow: 0 };
     Core::new(plan(), Ping::new(&ping, Line(targets)), Identity::new(1, 0, [9; 16]))
 }
 

@@ -6,7 +6,7 @@
 
 use megaping_wire::Addr;
 
-use crate::schedule::Targets;
+use crate::schedule::{Schedule, Targets};
 
 /// Turns that are read at once.
 const AHEAD: usize = 32;
@@ -17,44 +17,33 @@ pub struct Ahead {
     turns: [u64; AHEAD],
     targets: [(u64, Addr); AHEAD],
     at: usize,
-    shard: u64,
-    shards: u64,
 }
 
 impl Ahead {
-    /// Nothing read yet, for `shard` among `shards`.
+    /// Nothing read yet.
     #[must_use]
-    pub fn new(shard: u64, shards: u64) -> Ahead {
-        Ahead {
-            turns: [u64::MAX; AHEAD],
-            targets: [(0, Addr::UNSPECIFIED); AHEAD],
-            at: 0,
-            shard,
-            shards: shards.max(1),
-        }
+    pub fn new() -> Ahead {
+        Ahead { turns: [u64::MAX; AHEAD], targets: [(0, Addr::UNSPECIFIED); AHEAD], at: 0 }
     }
 
-    /// The target whose turn it is. Turns are expected to rise by the number of shards and to begin again with
-    /// the shard's own number; any other is found as well, only slower.
+    /// The target whose turn it is. The turns after it are expected to be those that the schedule says follow;
+    /// any other is found as well, only slower.
     #[inline]
-    pub fn target(&mut self, targets: &impl Targets, turn: u64) -> (u64, Addr) {
+    pub fn target(&mut self, targets: &impl Targets, schedule: &Schedule, turn: u64) -> (u64, Addr) {
         if self.turns[self.at] != turn {
-            self.read(targets, turn);
+            self.read(targets, schedule, turn);
         }
         let target = self.targets[self.at];
         self.at = (self.at + 1) % AHEAD;
         target
     }
 
-    fn read(&mut self, targets: &impl Targets, turn: u64) {
+    fn read(&mut self, targets: &impl Targets, schedule: &Schedule, turn: u64) {
         self.at = 0;
         let mut next = turn;
         for slot in &mut self.turns {
             *slot = next;
-            next += self.shards;
-            if next >= targets.len() {
-                next = self.shard;
-            }
+            next = schedule.following(next);
         }
         for (target, turn) in self.targets.iter_mut().zip(&self.turns) {
             target.0 = targets.index(*turn);
@@ -69,7 +58,7 @@ impl Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::{Schedule, Timing};
+    use crate::schedule::Timing;
     use proptest::prelude::*;
 
     struct Numbers(u64);
@@ -82,6 +71,9 @@ mod tests {
             assert!(turn < self.0, "turn {turn} of {}", self.0);
             turn * 3
         }
+        fn turn(&self, index: u64) -> u64 {
+            index / 3
+        }
         fn address(&self, index: u64) -> Addr {
             Addr::from_bits(u128::from(index / 3))
         }
@@ -90,14 +82,20 @@ mod tests {
     proptest! {
         /// Whatever the schedule takes, the target is that of the turn.
         #[test]
-        fn reads_what_is_due(targets in 1u64..200, shards in 1u64..9, taken in 1usize..500) {
+        fn reads_what_is_due(targets in 1u64..200, shards in 1u64..9, taken in 1usize..500, movable: bool) {
             let timing = Timing { round_ns: 1000, rounds: None, length_ns: None, late_max_ns: None };
             for shard in 0..shards.min(targets) {
-                let mut schedule = Schedule::new(timing, targets, shard, shards);
-                let mut ahead = Ahead::new(shard, shards);
-                for _ in 0..taken {
+                let make = if movable { Schedule::movable } else { Schedule::new };
+                let mut schedule = make(timing, targets, shard, shards);
+                let mut ahead = Ahead::new();
+                for step in 0..taken {
+                    // Now and then the next turn is gone, and the one after it comes.
+                    if step % 7 == 3 && schedule.turns() > 1 {
+                        let next = schedule.following(step as u64 % targets);
+                        schedule.give(next);
+                    }
                     let slot = schedule.take().expect("it has no end");
-                    let found = ahead.target(&Numbers(targets), slot.turn);
+                    let found = ahead.target(&Numbers(targets), &schedule, slot.turn);
                     prop_assert_eq!(found, (slot.turn * 3, Addr::from_bits(u128::from(slot.turn))));
                 }
             }

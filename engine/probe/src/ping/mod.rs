@@ -4,7 +4,8 @@ mod ahead;
 
 use ahead::Ahead;
 
-use crate::schedule::{Schedule, Targets, Timing};
+use crate::outcome::Outcome;
+use crate::schedule::{Appointment, Schedule, Targets, Timing};
 use crate::time::Nanos;
 use crate::work::{Task, Work};
 
@@ -17,6 +18,8 @@ pub struct PingPlan {
     pub shard: u16,
     /// How many there are.
     pub shards: u16,
+    /// Whether targets may move from shard to shard: takes a bit for each target of the run.
+    pub movable: bool,
     /// TTL or hop limit of every probe.
     pub hop_limit: u8,
     /// The flow that is explored.
@@ -29,6 +32,7 @@ pub struct Ping<T> {
     targets: T,
     schedule: Schedule,
     ahead: Ahead,
+    turns_at_first: u64,
     hop_limit: u8,
     flow: u16,
 }
@@ -38,9 +42,12 @@ impl<T: Targets> Ping<T> {
     #[must_use]
     pub fn new(plan: &PingPlan, targets: T) -> Ping<T> {
         let (shard, shards) = (u64::from(plan.shard), u64::from(plan.shards));
+        let make = if plan.movable { Schedule::movable } else { Schedule::new };
+        let schedule = make(plan.timing, targets.len(), shard, shards);
         Ping {
-            schedule: Schedule::new(plan.timing, targets.len(), shard, shards),
-            ahead: Ahead::new(shard, shards),
+            ahead: Ahead::new(),
+            turns_at_first: schedule.turns(),
+            schedule,
             targets,
             hop_limit: plan.hop_limit,
             flow: plan.flow,
@@ -71,9 +78,26 @@ impl<T: Targets> Work for Ping<T> {
     #[inline]
     fn take(&mut self) -> Option<Task> {
         let slot = self.schedule.take()?;
-        let (target, destination) = self.ahead.target(&self.targets, slot.turn);
+        let (target, destination) = if slot.stray {
+            let index = self.targets.index(slot.turn);
+            (index, self.targets.address(index))
+        } else {
+            self.ahead.target(&self.targets, &self.schedule, slot.turn)
+        };
         let Ping { flow, hop_limit, .. } = *self;
         Some(Task { due: slot.due, target, destination, seq: slot.round, flow, hop_limit })
+    }
+
+    fn give(&mut self, outcome: &Outcome) -> Option<Appointment> {
+        self.schedule.give(self.targets.turn(outcome.target))
+    }
+
+    fn adopt(&mut self, at: Appointment) -> bool {
+        self.schedule.adopt(at)
+    }
+
+    fn share(&self) -> f64 {
+        self.schedule.turns() as f64 / self.turns_at_first.max(1) as f64
     }
 
     fn stop(&mut self) {

@@ -18,6 +18,9 @@ impl Targets for Line {
         // Coprime to any length that the tests use.
         turn * 7919 % self.0
     }
+    fn turn(&self, index: u64) -> u64 {
+        (0..self.0).find(|&turn| self.index(turn) == index).unwrap_or(0)
+    }
     fn address(&self, index: u64) -> Addr {
         Addr::v4((0x0a00_0000 + index as u32).to_be_bytes())
     }

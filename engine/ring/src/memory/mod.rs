@@ -195,6 +195,8 @@ impl<C: Clock, R: Responder> MemoryRing<C, R> {
 }
 
 impl<C: Clock, R: Responder> PacketRing for MemoryRing<C, R> {
+    const SORTED: bool = true;
+
     #[inline]
     fn now_ns(&mut self) -> u64 {
         self.clock.now_ns()

@@ -128,6 +128,8 @@ impl RawRing {
 }
 
 impl PacketRing for RawRing {
+    const SORTED: bool = true;
+
     #[inline]
     fn now_ns(&mut self) -> u64 {
         monotonic_ns()

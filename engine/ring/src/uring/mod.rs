@@ -164,6 +164,8 @@ impl UringRing {
 }
 
 impl PacketRing for UringRing {
+    const SORTED: bool = true;
+
     #[inline]
     fn now_ns(&mut self) -> u64 {
         monotonic_ns()

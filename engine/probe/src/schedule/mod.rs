@@ -2,11 +2,17 @@
 //!
 //! A run has `n` targets and a round of `round_ns`. The target whose turn is `i` is due in every round at
 //! `i / n` of it, so the load is flat and a range of any size needs no memory. A shard owns the turns
-//! `shard, shard + shards, shard + 2 * shards, ...` and with them its targets, for all rounds.
+//! `shard, shard + shards, shard + 2 * shards, ...` and with them its targets, for all rounds; or, where turns may
+//! move between shards, those that `owned` keeps a bit for.
+
+mod owned;
 
 use megaping_wire::Addr;
+use owned::Owned;
 
 use crate::time::Nanos;
+
+pub use owned::Appointment;
 
 /// The targets of a run, in the order of their turns.
 pub trait Targets {
@@ -18,6 +24,8 @@ pub trait Targets {
     }
     /// Which target's turn it is, as an index into the run's target set.
     fn index(&self, turn: u64) -> u64;
+    /// The turn of the target with this index: the inverse of [`Targets::index`].
+    fn turn(&self, index: u64) -> u64;
     /// The address of the target with this index.
     fn address(&self, index: u64) -> Addr;
 }
@@ -51,26 +59,34 @@ pub struct Slot {
     pub round: u32,
     /// When it is due.
     pub due: Nanos,
+    /// Whether the turn was taken over and comes out of line: no guess would have found it.
+    pub stray: bool,
 }
 
 /// The schedule of one shard.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Schedule {
     timing: Timing,
-    shard: u64,
-    shards: u64,
-    turns: u64,
-    // Offsets from the round's start in 1/2^32 ns.
-    first: u128,
-    step: u128,
-    offset: u128,
+    targets: u64,
+    // In 1/2^32 ns.
+    spacing: u128,
     start: Nanos,
-    round_start: Nanos,
-    turn: u64,
-    round: u32,
+    turns: Turns,
+    next: Option<Slot>,
     breathed: Option<Nanos>,
     // What was due after the first and before the second is not worth sending any more.
     skip: (Nanos, Nanos),
+}
+
+/// Whose turns are this shard's.
+#[derive(Clone, Debug)]
+enum Turns {
+    /// `first, first + step, ...`, for good.
+    Every { at: Appointment, round_start: Nanos, first: u64, step: u64 },
+    /// Those with a bit.
+    Owned(Owned),
+    /// Nobody's any more.
+    Stopped,
 }
 
 impl Schedule {
@@ -78,30 +94,38 @@ impl Schedule {
     /// [`Schedule::begin`] says otherwise.
     #[must_use]
     pub fn new(timing: Timing, targets: u64, shard: u64, shards: u64) -> Schedule {
-        let turns = targets.saturating_sub(shard).div_ceil(shards.max(1));
+        let at = Appointment { round: 0, turn: shard };
+        let step = shards.max(1);
+        let turns = if shard < targets {
+            Turns::Every { at, round_start: Nanos(0), first: shard, step }
+        } else {
+            Turns::Stopped
+        };
+        Schedule::with(timing, targets, turns)
+    }
+
+    /// The same, from which turns can be given away: a bit for each target of the run.
+    #[must_use]
+    pub fn movable(timing: Timing, targets: u64, shard: u64, shards: u64) -> Schedule {
+        Schedule::with(timing, targets, Turns::Owned(Owned::every(targets, shard, shards.max(1))))
+    }
+
+    fn with(timing: Timing, targets: u64, turns: Turns) -> Schedule {
         let spacing = (timing.round_ns << 32) / u128::from(targets.max(1));
-        let first = spacing * u128::from(shard);
-        Schedule {
-            timing,
-            shard,
-            shards,
-            turns,
-            first,
-            step: spacing * u128::from(shards),
-            offset: first,
-            start: Nanos(0),
-            round_start: Nanos(0),
-            turn: 0,
-            round: 0,
-            breathed: None,
-            skip: (Nanos(0), Nanos(0)),
-        }
+        let skip = (Nanos(0), Nanos(0));
+        let (start, next, breathed) = (Nanos(0), None, None);
+        let mut schedule = Schedule { timing, targets, spacing, start, turns, next, breathed, skip };
+        schedule.next = schedule.look();
+        schedule
     }
 
     /// Says when the first round begins; before anything was taken.
     pub fn begin(&mut self, start: Nanos) {
         self.start = start;
-        self.round_start = start;
+        if let Turns::Every { round_start, .. } = &mut self.turns {
+            *round_start = start;
+        }
+        self.next = self.look();
     }
 
     /// Tells the schedule the time, once a breath. A gap in which the shard did not run is a stall, and what
@@ -135,14 +159,7 @@ impl Schedule {
     #[inline]
     #[must_use]
     pub fn due(&self) -> Option<Nanos> {
-        if self.turns == 0 || self.timing.rounds.is_some_and(|rounds| self.round >= rounds) {
-            return None;
-        }
-        let due = self.round_start + (self.offset >> 32) as u64;
-        match self.timing.length_ns {
-            Some(length_ns) if due.since(self.start) >= length_ns => None,
-            _ => Some(due),
-        }
+        self.next.map(|slot| slot.due)
     }
 
     /// Whether a probe that was due at `due` is not worth sending any more.
@@ -155,22 +172,95 @@ impl Schedule {
     /// Takes the next probe off the schedule.
     #[inline]
     pub fn take(&mut self) -> Option<Slot> {
-        let due = self.due()?;
-        let slot = Slot { turn: self.turn * self.shards + self.shard, round: self.round, due };
-        self.turn += 1;
-        self.offset += self.step;
-        if self.turn == self.turns {
-            self.turn = 0;
-            self.round += 1;
-            self.offset = self.first;
-            self.round_start = self.round_start + u64::try_from(self.timing.round_ns).unwrap_or(u64::MAX);
+        let slot = self.next?;
+        match &mut self.turns {
+            Turns::Every { at, round_start, first, step } => {
+                at.turn += *step;
+                if at.turn >= self.targets {
+                    *at = Appointment { round: at.round + 1, turn: *first };
+                    *round_start = *round_start + u64::try_from(self.timing.round_ns).unwrap_or(u64::MAX);
+                }
+            }
+            Turns::Owned(owned) => owned.pass(),
+            Turns::Stopped => {}
         }
+        self.next = self.look();
         Some(slot)
+    }
+
+    #[inline]
+    fn look(&self) -> Option<Slot> {
+        let (at, round_start, stray) = match &self.turns {
+            Turns::Every { at, round_start, .. } => (*at, *round_start, false),
+            Turns::Owned(owned) => {
+                let (at, stray) = owned.next()?;
+                let past_ns = self.timing.round_ns.saturating_mul(u128::from(at.round));
+                (at, self.start + u64::try_from(past_ns).unwrap_or(u64::MAX), stray)
+            }
+            Turns::Stopped => return None,
+        };
+        if self.timing.rounds.is_some_and(|rounds| at.round >= rounds) {
+            return None;
+        }
+        let due = round_start + ((self.spacing * u128::from(at.turn)) >> 32) as u64;
+        match self.timing.length_ns {
+            Some(length_ns) if due.since(self.start) >= length_ns => None,
+            _ => Some(Slot { turn: at.turn, round: at.round, due, stray }),
+        }
+    }
+
+    /// The turn of this shard after `turn`; after the last one comes the first.
+    #[inline]
+    #[must_use]
+    pub fn following(&self, turn: u64) -> u64 {
+        match &self.turns {
+            Turns::Every { first, step, .. } => {
+                let next = turn + step;
+                if next < self.targets { next } else { *first }
+            }
+            Turns::Owned(owned) => owned.following(turn),
+            Turns::Stopped => turn,
+        }
+    }
+
+    /// Gives a turn away for good, together with the next round that is due of it. `None` where it is not this
+    /// shard's to give, or is over.
+    pub fn give(&mut self, turn: u64) -> Option<Appointment> {
+        let Turns::Owned(owned) = &mut self.turns else { return None };
+        let given = owned.give(turn, self.timing.rounds)?;
+        self.next = self.look();
+        Some(given)
+    }
+
+    /// Takes over a turn that another shard gave away. False while too many have come at once: nothing has
+    /// happened then.
+    pub fn adopt(&mut self, at: Appointment) -> bool {
+        match &mut self.turns {
+            Turns::Owned(owned) => {
+                let adopted = owned.adopt(at);
+                self.next = self.look();
+                adopted
+            }
+            Turns::Every { .. } => false,
+            // Nothing is due any more, this neither.
+            Turns::Stopped => true,
+        }
+    }
+
+    /// How many turns are this shard's.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        match &self.turns {
+            Turns::Every { first, step, .. } => self.targets.saturating_sub(*first).div_ceil(*step),
+            Turns::Owned(owned) => owned.len(),
+            Turns::Stopped => 0,
+        }
     }
 
     /// Ends the schedule: nothing is due any more.
     pub fn stop(&mut self) {
-        self.turns = 0;
+        self.turns = Turns::Stopped;
+        self.next = None;
     }
 }
 
@@ -254,10 +344,17 @@ mod tests {
         /// Every target has its turn in every round exactly once, whatever the number of shards, and no
         /// shard's schedule goes back in time.
         #[test]
-        fn shards_share_the_turns(targets in 1u64..300, shards in 1u64..9, rounds in 1u32..4, round_ns in 1u128..1_000_000) {
+        fn shards_share_the_turns(
+            targets in 1u64..300,
+            shards in 1u64..9,
+            rounds in 1u32..4,
+            round_ns in 1u128..1_000_000,
+            movable: bool,
+        ) {
+            let make = if movable { Schedule::movable } else { Schedule::new };
             let mut seen = vec![0u32; targets as usize * rounds as usize];
             for shard in 0..shards {
-                let mut schedule = Schedule::new(timing(round_ns, rounds), targets, shard, shards);
+                let mut schedule = make(timing(round_ns, rounds), targets, shard, shards);
                 let mut last = Nanos(0);
                 while let Some(slot) = schedule.take() {
                     prop_assert!(slot.due >= last);
