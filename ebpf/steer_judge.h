@@ -25,8 +25,11 @@
 #define IPV4_OFFSET 0x1fff
 #define IPV6_OFFSET 0xfff8
 
-/* RFC 792: unreachable, source quench, redirect, time exceeded, parameter problem. */
-#define IS_ERROR_V4(type) ((type) < 32 && (1u << (type) & (1u << 3 | 1u << 4 | 1u << 5 | 1u << 11 | 1u << 12)))
+/*
+ * RFC 792: unreachable, time exceeded, parameter problem. Not source quench, which means nothing (RFC 6633), nor
+ * redirect, which is for the host's routes: neither ends a probe.
+ */
+#define IS_ERROR_V4(type) ((type) < 32 && (1u << (type) & (1u << 3 | 1u << 11 | 1u << 12)))
 /* RFC 4443 section 2.1: unreachable, too big, time exceeded, parameter problem. */
 #define IS_ERROR_V6(type) ((type) >= 1 && (type) <= 4)
 

@@ -4,7 +4,7 @@
  * destination, by the rules of megaping/abi.h. Everything else goes to the kernel (ARP, neighbour discovery,
  * fragments, IPv4 options, extension headers, VLAN tags, multicast), counted as passed.
  *
- *   near (prober)  -- request -->  far: parse, verify?, decide?  -- XDP_TX -->  near
+ *   near (prober)  -- request -->  far: parse, verify?, decide?  -- redirect -->  near
  *
  * Benches measure against it, so the plain case (no flag set) does nothing but swap and patch.
  */
@@ -255,6 +255,15 @@ static __always_inline int world_v6(struct xdp_md *ctx, const struct mp_world_co
 	return replied(counters, &fate);
 }
 
+/*
+ * What goes back goes by redirect to where it came from: veth hands over what its peer sends by XDP_TX only while
+ * the receiver runs an XDP program itself, and a redirected frame also where it polls for another reason (GRO).
+ */
+static __always_inline int send_back(struct xdp_md *ctx, int verdict)
+{
+	return verdict == XDP_TX ? bpf_redirect(ctx->ingress_ifindex, 0) : verdict;
+}
+
 SEC("xdp")
 int megaping_world(struct xdp_md *ctx)
 {
@@ -269,9 +278,9 @@ int megaping_world(struct xdp_md *ctx)
 	if (data + ETH_HLEN > end)
 		return count(counters->count[MP_OTHER], MP_WORLD_PASSED, XDP_PASS);
 	if (*(__be16 *)(data + 12) == bpf_htons(ETH_P_IP))
-		return world_v4(ctx, config, counters->count[MP_V4]);
+		return send_back(ctx, world_v4(ctx, config, counters->count[MP_V4]));
 	if (*(__be16 *)(data + 12) == bpf_htons(ETH_P_IPV6))
-		return world_v6(ctx, config, counters->count[MP_V6]);
+		return send_back(ctx, world_v6(ctx, config, counters->count[MP_V6]));
 	return count(counters->count[MP_OTHER], MP_WORLD_PASSED, XDP_PASS);
 }
 

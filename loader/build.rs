@@ -15,7 +15,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let clang = env::var("CLANG").unwrap_or_else(|_| "clang".into());
     println!("cargo:rerun-if-env-changed=CLANG");
     println!("cargo:rerun-if-changed={}", ebpf.display());
-    check_clang(&clang)?;
+    check(&clang, "compiles the eBPF programs", "$CLANG")?;
+    // Not ours, but it builds beside us, and its own message names no package.
+    check("m4", "is what libxdp's build takes (AF_XDP)", "$PATH")?;
     for program in PROGRAMS {
         SkeletonBuilder::new()
             .source(ebpf.join(format!("{program}.bpf.c")))
@@ -27,14 +29,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn check_clang(clang: &str) -> Result<(), String> {
-    let found = Command::new(clang).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+fn check(tool: &str, why: &str, variable: &str) -> Result<(), String> {
+    let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if found.is_ok_and(|status| status.success()) {
         return Ok(());
     }
     Err(format!(
-        "`{clang}` compiles the eBPF programs and does not run here. Install it (Debian, Ubuntu: `apt install \
-         clang libelf-dev zlib1g-dev pkg-config make gcc libc6-dev linux-libc-dev`), or name it in $CLANG."
+        "`{tool}` {why}, and does not run here. Install what building takes (Debian, Ubuntu: `apt install clang \
+         libclang-dev m4 libelf-dev zlib1g-dev pkg-config make gcc libc6-dev linux-libc-dev`), or name it in {variable}."
     ))
 }
 

@@ -124,6 +124,7 @@ fn stamp_of(stamp: TimeStamp) -> Stamp {
         TakenBy::User => StampSource::User,
         TakenBy::Kernel => StampSource::Kernel,
         TakenBy::Xdp => StampSource::Xdp,
+        TakenBy::Hardware => StampSource::Hardware,
         TakenBy::Virtual => StampSource::Virtual,
     };
     Stamp { at: Nanos(stamp.at_ns), error_ns: stamp.error_ns, source }
@@ -140,7 +141,8 @@ fn reason_of(errno: i32) -> Unsent {
         libc::EMSGSIZE => Unsent::TooLong,
         libc::EACCES | libc::EPERM => Unsent::Denied,
         libc::ENETDOWN | libc::ENODEV | libc::ENXIO => Unsent::InterfaceDown,
-        libc::ENOBUFS | libc::ENOMEM => Unsent::NoBuffers,
+        // EBUSY: the device dropped it, its queue was full.
+        libc::ENOBUFS | libc::ENOMEM | libc::EBUSY => Unsent::NoBuffers,
         libc::EADDRNOTAVAIL | libc::EINVAL | libc::EAFNOSUPPORT => Unsent::BadAddress,
         _ => Unsent::Os,
     }

@@ -7,27 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Lab, MEGAPING, Run, count};
-
-/// The ledger against one family of the world, where nothing is late and the machine itself drops nothing.
-fn assert_equal(summary: &Value, world: &Value, kernel_drops_corrupt: bool) {
-    let of = |key: &str| count(&summary[key]);
-    let by = |key: &str| count(&world[key]);
-    let zero = Value::from(0);
-    assert_eq!(summary["unsent"], serde_json::json!({}), "{summary}");
-    assert_eq!(
-        (&summary["ring"]["rx_malformed"], &summary["ring"]["rx_dropped"]),
-        (&zero, &zero),
-        "{summary}"
-    );
-    assert_eq!(of("sent"), by("requests"), "sent = requests seen");
-    assert_eq!(of("answered"), by("replies"), "answered = good replies seen");
-    assert_eq!(of("errors"), by("unreachable") + by("time_exceeded"));
-    assert_eq!(of("lost"), by("dead") + by("dropped") + by("corrupted"), "{summary} {world}");
-    assert_eq!(of("invalid"), if kernel_drops_corrupt { 0 } else { by("corrupted") });
-    assert_eq!((of("duplicates"), of("late"), of("in_flight")), (0, 0, 0));
-    assert_eq!((by("malformed"), by("failed")), (0, 0), "{world}");
-}
+use support::{Lab, MEGAPING, Run, assert_equal, count};
 
 #[test]
 fn root_the_ledger_equals_the_worlds_counters() {

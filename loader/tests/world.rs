@@ -103,7 +103,7 @@ fn root_plain_echo_is_answered_at_every_length() {
             for length in (0..70).chain([511, 512, 1000, 1452, 1471, 1472, 2000, 3000]) {
                 let echo = Echo::to(to).payload_len(length);
                 let (verdict, out, counted) = run(&world, &echo.frame());
-                assert_eq!(verdict, Verdict::Transmit);
+                assert_eq!(verdict, Verdict::Redirect);
                 assert_eq!(assert_reply(&echo, &out, echo.to, 1), echo.payload);
                 assert!(read(&out).icmp_checksum_ok, "{to}, {length} bytes");
                 assert_counted(&counted, echo.to, &[Counter::Requests, Counter::Replies]);
@@ -127,7 +127,7 @@ fn root_every_truncation_is_passed_and_every_padding_is_cut() {
         for padding in 1..30 {
             let padded = [&frame[..], &vec![0xaa; padding]].concat();
             let (verdict, out, counted) = run(&world, &padded);
-            assert_eq!(verdict, Verdict::Transmit);
+            assert_eq!(verdict, Verdict::Redirect);
             assert_eq!(assert_reply(&echo, &out, echo.to, 1), echo.payload);
             assert_counted(&counted, echo.to, &[Counter::Requests, Counter::Replies]);
         }
@@ -198,7 +198,7 @@ fn root_replies_of_zeroes_have_a_checksum_that_verifies() {
     for (id, payload) in [(0, vec![]), (0, vec![0; 56]), (0xffff, vec![0; 56])] {
         let echo = Echo { id, seq: 0, payload, ..Echo::to("10.0.0.1") };
         let (verdict, out, counted) = run(&world, &echo.frame());
-        assert_eq!(verdict, Verdict::Transmit);
+        assert_eq!(verdict, Verdict::Redirect);
         assert!(read(&out).icmp_checksum_ok, "{:02x?}", &out[ETHERNET..]);
         assert_counted(&counted, echo.to, &[Counter::Requests, Counter::Replies]);
     }
@@ -332,7 +332,7 @@ fn check_against_model(world: &World, config: &WorldConfig, echo: &Echo) -> &'st
     }
     assert_counted(&counted, echo.to, &expected);
     let silent = matches!(counter, Counter::Dropped | Counter::Dead | Counter::Silent | Counter::Limited);
-    assert_eq!(verdict, if silent { Verdict::Drop } else { Verdict::Transmit });
+    assert_eq!(verdict, if silent { Verdict::Drop } else { Verdict::Redirect });
     kind
 }
 

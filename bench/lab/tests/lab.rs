@@ -206,6 +206,7 @@ fn root_mistakes_are_named_and_leave_nothing() {
     lab.ok("up", &[]);
     assert!(lab.fails("up", &[]).contains("is up already"));
     assert!(lab.fails("set", &["--dead", "600", "--unreachable", "500"]).contains("the sum of"));
+    lab.ok("exec", &[BINARY, "pass", "attach", "near"]);
     assert!(lab.fails("exec", &[BINARY, "pass", "attach", "near"]).contains("`megaping_pass` (id"));
     assert!(lab.fails("exec", &[BINARY, "world", "attach", "near"]).contains("not displaced"));
     assert!(

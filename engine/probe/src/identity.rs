@@ -23,6 +23,9 @@ pub const SHARDS: u16 = 8;
 /// The identifier's bits that name instance and shard.
 pub const PREFIX_MASK: u16 = 0xff80;
 
+/// The identifier's bits that name the instance alone.
+pub const INSTANCE_MASK: u16 = 0xfc00;
+
 /// Bits of an order's key that travel in the payload.
 pub const KEY_BITS: u32 = 48;
 

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use megaping_loader::{Counter, Steer, SteerConfig, SteerCounter, World, WorldConfig};
-use megaping_ring::{Outgoing, PacketRing, XdpConfig, XdpRing, process_cpu_ns};
+use megaping_ring::{FixedHops, Outgoing, PacketRing, XdpConfig, XdpRing, process_cpu_ns};
 
 /// An echo request of 60 bytes to 198.18.0.1 with identifier 0x4d07; its checksums are right.
 const REQUEST: [u8; 60] = {
@@ -59,14 +59,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut workers = Vec::new();
     let (began, began_cpu_ns) = (Instant::now(), process_cpu_ns());
     for queue in 0..rings {
-        let ring = XdpRing::open(&XdpConfig {
+        let config = XdpConfig {
             interface: "near".into(),
             queues: vec![queue],
             source_mac: [2, 0, 0, 0, 0, 0xa],
-            next_hop_v4: Some([2, 0, 0, 0, 0, 0xb]),
             send_batch: u16::try_from(send_batch)?,
             ..XdpConfig::default()
-        })?;
+        };
+        let ring = XdpRing::open(&config, FixedHops { v4: Some([2, 0, 0, 0, 0, 0xb]), v6: None })?;
         for (queue, socket) in ring.sockets() {
             steer.set_socket(queue, socket)?;
         }
@@ -112,7 +112,7 @@ struct Tally {
 }
 
 /// Sends until the time is over, then waits for what is on its way.
-fn run(mut ring: XdpRing, quota: u32, until: Instant) -> (XdpRing, Tally) {
+fn run(mut ring: XdpRing<FixedHops>, quota: u32, until: Instant) -> (XdpRing<FixedHops>, Tally) {
     let destination = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
     let len = REQUEST.len() as u16;
     let mut tally = Tally::default();

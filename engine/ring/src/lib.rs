@@ -7,6 +7,7 @@
 //! the kernel (it has its own face, since it moves no bytes).
 
 mod clock;
+mod hops;
 pub mod kernel;
 pub mod memory;
 mod packet;
@@ -16,6 +17,7 @@ pub mod uring;
 pub mod xdp;
 
 pub use clock::{Clock, Monotonic, Virtual, process_cpu_ns};
+pub use hops::{FixedHops, NextHops};
 pub use kernel::{KernelOpenError, KernelOrder, KernelReply, KernelRing, KernelRingConfig, KernelWay};
 pub use memory::{FaultCounts, Faults, MemoryConfig, MemoryRing, Responder};
 pub use packet::{

@@ -56,6 +56,8 @@ pub enum TakenBy {
     Kernel,
     /// A program in the kernel, before its network stack.
     Xdp,
+    /// The network interface itself.
+    Hardware,
     /// A simulation's virtual clock.
     Virtual,
 }

@@ -106,7 +106,7 @@ pub(super) struct PingArgs {
     #[arg(value_parser = values::dscp, env = "MEGAPING_DSCP", hide_env = true)]
     pub dscp: u8,
 
-    /// Way to the wire: auto, raw (sockets), uring (the same through io_uring) or memory (a simulation)
+    /// Way to the wire: auto, raw (sockets), uring (the same through io_uring), xdp (AF_XDP) or memory
     #[arg(long, value_name = "NAME", help_heading = "Machine", default_value = "auto")]
     #[arg(env = "MEGAPING_BACKEND", hide_env = true, hide_possible_values = true)]
     pub backend: Backend,
@@ -114,6 +114,9 @@ pub(super) struct PingArgs {
     #[arg(long, value_name = "N", help_heading = "Machine", default_value = "1")]
     #[arg(value_parser = values::shards, env = "MEGAPING_SHARDS", hide_env = true)]
     pub shards: u16,
+    /// Have the shards do the driver's work themselves, with --backend xdp (preferred busy polling)
+    #[arg(long, help_heading = "Machine", env = "MEGAPING_BUSY_POLL", hide_env = true)]
+    pub busy_poll: bool,
     /// Send through this interface
     #[arg(short = 'I', long, value_name = "NAME", help_heading = "Machine")]
     #[arg(value_parser = values::interface, env = "MEGAPING_INTERFACE", hide_env = true)]
@@ -174,6 +177,8 @@ pub enum Backend {
     Raw,
     /// Raw sockets, driven through `io_uring`.
     Uring,
+    /// Frames past the network stack: AF_XDP.
+    Xdp,
     /// A simulated network in this process.
     Memory,
 }

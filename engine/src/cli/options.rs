@@ -36,6 +36,8 @@ pub struct PingOptions {
     pub backend: Backend,
     /// Threads that probe; 1 to 8.
     pub shards: u16,
+    /// Whether the shards of `xdp` poll the driver themselves.
+    pub busy_poll: bool,
     /// The interface to send through.
     pub interface: Option<String>,
     /// The IPv4 address to send from.
@@ -98,6 +100,9 @@ pub enum UsageError {
     /// A way out of a simulation.
     #[error("{0} chooses a way out of this machine, and --backend memory has none: leave one of them out")]
     MemoryHasNoWayOut(&'static str),
+    /// A setting of one way to the wire, and another was chosen.
+    #[error("--busy-poll is for --backend xdp: leave it out, or choose that")]
+    BusyPollWithoutXdp,
     /// No directory to report from.
     #[error(
         "no directory: name the one that was given to 'megaping ping --store', as in 'megaping report DIR'"
@@ -144,6 +149,9 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
             return Err(UsageError::MemoryHasNoWayOut("-S"));
         }
     }
+    if args.busy_poll && args.backend != Backend::Xdp {
+        return Err(UsageError::BusyPollWithoutXdp);
+    }
     Ok(PingOptions {
         targets: TargetRequest { items: args.targets, files: args.file, excludes: args.exclude, family },
         count: args.count,
@@ -157,6 +165,7 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
         dscp: args.dscp,
         backend: args.backend,
         shards: args.shards,
+        busy_poll: args.busy_poll,
         interface: args.interface,
         source_v4,
         source_v6,

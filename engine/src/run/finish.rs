@@ -86,6 +86,7 @@ pub fn summary(
         backend: backend.to_owned(),
         shards: plan.shards,
         cpu_s: process_cpu_ns() as f64 / 1e9,
+        notes: Vec::new(),
         ring: ring_summary(boards),
         store: end.store,
     }

@@ -11,14 +11,16 @@ mod plan;
 mod rings;
 mod walk;
 mod watch;
+mod xdp;
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 
+use megaping_loader::LoadError;
 use megaping_probe::{Core, Craft, Down, Identity, Nanos, Ping, Ring};
-use megaping_ring::{Clock, Monotonic, OpenError, UringOpenError};
+use megaping_ring::{Clock, Monotonic, OpenError, UringOpenError, XdpOpenError};
 use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
 
@@ -26,7 +28,10 @@ use crate::cli::{Backend, OutputFormat, PingOptions, UsageError};
 use crate::instance::Instance;
 use crate::keeper::Keeper;
 use crate::mailbox::posts;
+use crate::net::NetError;
 use crate::output::Printer;
+use crate::privileges::{self, Capabilities};
+use crate::say::say;
 use crate::shard::{Board, Shard, Wall};
 use crate::sink::{Sink, SinkBoard, SinkEnd};
 use crate::summary::LawBroken;
@@ -55,6 +60,19 @@ pub enum RunError {
     #[error(transparent)]
     Uring(#[from] UringOpenError),
     #[error(transparent)]
+    Net(#[from] NetError),
+    #[error(transparent)]
+    Steer(#[from] LoadError),
+    #[error(transparent)]
+    Xdp(#[from] XdpOpenError),
+    #[error("the receive queues of {name:?} cannot be counted: {source}")]
+    CountQueues { name: String, source: io::Error },
+    #[error(
+        "{shards} shards need a receive queue each, and {name:?} has {queues}: `ethtool -L` may give it more; else \
+         lower --shards"
+    )]
+    Queues { name: String, queues: u32, shards: u32 },
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
         "rate and timeout together put {in_flight} probes in flight, and at most {most} fit: lower --rate or --timeout"
@@ -70,6 +88,8 @@ pub enum RunError {
     Ring { operation: &'static str, source: io::Error },
     #[error("standard output cannot be written: {0}")]
     Output(#[source] io::Error),
+    #[error("capabilities cannot be given up: {0}")]
+    Privileges(#[source] io::Error),
     #[error("a thread cannot be started: {0}")]
     Thread(#[source] io::Error),
     #[error("signals cannot be caught: {0}")]
@@ -100,18 +120,29 @@ pub fn ping(options: &PingOptions) -> Result<Finish, RunError> {
     let mut random = splitmix(options.seed.unwrap_or(seed));
     let order_seed = random();
     let craft = Craft::new(&rings::fill(options, &mut random));
-    let run = Run { options, plan, targets, identities, order_seed };
+    let mut run = Run { options, plan, targets, identities, order_seed, notes: Vec::new() };
     match options.backend {
         Backend::Auto | Backend::Raw => {
             let rings = rings::raw(options, &run.targets, &run.identities, &craft)?;
+            run.give_up_privileges(Capabilities::empty())?;
             run.go("raw", rings)
         }
         Backend::Uring => {
             let rings = rings::uring(options, &run.targets, &run.identities, &craft)?;
+            run.give_up_privileges(Capabilities::empty())?;
             run.go("uring", rings)
+        }
+        Backend::Xdp => {
+            let xdp::Xdp { rings, mut ground } = xdp::open(options, &run.targets, &run.identities, &craft)?;
+            run.note(&mut ground.notes);
+            run.plan.sources = ground.sources();
+            run.give_up_privileges(Capabilities::empty())?;
+            ground.keep()?;
+            run.go("xdp", rings)
         }
         Backend::Memory => {
             let rings = rings::memory(options, plan.shards, &craft);
+            run.give_up_privileges(Capabilities::empty())?;
             run.go("memory", rings)
         }
     }
@@ -124,9 +155,25 @@ struct Run<'a> {
     targets: Arc<TargetSet>,
     identities: Vec<Identity>,
     order_seed: u64,
+    /// What the user should know of the way to the wire.
+    notes: Vec<String>,
 }
 
 impl Run<'_> {
+    /// Gives up every capability that the rest of the run does not need: while there is one thread.
+    fn give_up_privileges(&self, kept: Capabilities) -> Result<(), RunError> {
+        let kept = kept.union(privileges::for_store(self.options.store.as_deref()));
+        privileges::drop_all_but(kept).map_err(RunError::Privileges)
+    }
+
+    /// Says what there is to say, and keeps it for the summary.
+    fn note(&mut self, notes: &mut Vec<String>) {
+        for note in notes.iter() {
+            say(format_args!("megaping: {note}"));
+        }
+        self.notes.append(notes);
+    }
+
     fn go<R: Ring + Send>(mut self, backend: &'static str, rings: Vec<R>) -> Result<Finish, RunError> {
         if !R::SORTED {
             self.plan = self.plan.on_shared_rings();
@@ -223,7 +270,8 @@ impl Run<'_> {
         end: SinkEnd,
         interrupted: bool,
     ) -> Result<Finish, RunError> {
-        let summary = finish::summary(&self.plan, backend, boards, start, &end, interrupted);
+        let mut summary = finish::summary(&self.plan, backend, boards, start, &end, interrupted);
+        summary.notes.clone_from(&self.notes);
         summary.check_law()?;
         let ring = downs
             .into_iter()

@@ -1,5 +1,7 @@
 //! From what the user asked for to what each shard shall do.
 
+use std::net::IpAddr;
+
 use megaping_probe::{PingPlan, Plan, Timing};
 use megaping_store::batch::BATCH_ROWS;
 use megaping_wire::Addr;
@@ -46,6 +48,8 @@ pub struct RunPlan {
     pub shards: u16,
     /// Whether targets move to the shard where their replies land.
     pub movable: bool,
+    /// Source addresses, IPv4 first; [`Addr::UNSPECIFIED`] lets the kernel choose.
+    pub sources: [Addr; 2],
     pace_pps: f64,
     in_flight: f64,
 }
@@ -81,7 +85,19 @@ impl RunPlan {
         }
         let shards = u64::from(options.shards).min(targets) as u16;
         let (count, duration_ns) = (options.count, options.duration_ns);
-        Ok(RunPlan { targets, round_ns, count, duration_ns, shards, movable: false, pace_pps, in_flight })
+        let source = |ip: Option<IpAddr>| ip.map_or(Addr::UNSPECIFIED, Addr::from);
+        let sources = [source(options.source_v4.map(Into::into)), source(options.source_v6.map(Into::into))];
+        Ok(RunPlan {
+            targets,
+            round_ns,
+            count,
+            duration_ns,
+            shards,
+            movable: false,
+            sources,
+            pace_pps,
+            in_flight,
+        })
     }
 
     /// The same on rings where replies may land on another shard's: targets move then, where that is worth it.
@@ -105,12 +121,11 @@ impl RunPlan {
     pub fn of_shard(&self, options: &PingOptions, shard: u16) -> Plan {
         let turns = (self.targets - u64::from(shard)).div_ceil(u64::from(self.shards));
         let share = turns as f64 / self.targets as f64;
-        let source = |ip: Option<std::net::IpAddr>| ip.map_or(Addr::UNSPECIFIED, Addr::from);
         Plan {
             pace_pps: self.pace_pps * share,
             timeout_ns: options.timeout_ns,
             in_flight_max: (self.in_flight * share * if self.movable { UNEVEN } else { 1.0 }) as usize + 1024,
-            sources: [source(options.source_v4.map(Into::into)), source(options.source_v6.map(Into::into))],
+            sources: self.sources,
             payload_len: options.payload_len,
             traffic_class: options.dscp << 2,
         }

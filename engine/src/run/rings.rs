@@ -102,6 +102,6 @@ pub fn fill(options: &PingOptions, random: &mut dyn FnMut() -> u64) -> Vec<u8> {
 }
 
 /// The longest packet of a run, from the IP header on: that of IPv6.
-fn packet_len(options: &PingOptions) -> u16 {
+pub(super) fn packet_len(options: &PingOptions) -> u16 {
     options.payload_len.saturating_add((IPV6_LEN + ICMP_LEN) as u16)
 }

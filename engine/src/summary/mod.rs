@@ -58,6 +58,8 @@ pub struct Summary {
     pub shards: u16,
     /// Processor time of the whole program, in seconds.
     pub cpu_s: f64,
+    /// What the way to the wire lacks: each was said on standard error as well.
+    pub notes: Vec<String>,
     /// What the rings counted beside the probes.
     pub ring: RingSummary,
     /// Where the outcomes are; none without a store.

@@ -115,6 +115,19 @@ impl TargetSet {
         Addr::from_bits(range.first + u128::from(index - range.start_index))
     }
 
+    /// The first target from an address on, as [`Addr::to_bits`] has it.
+    #[must_use]
+    pub fn first_from(&self, bits: u128) -> Option<Addr> {
+        let v4_first = Addr::v4([0; 4]).to_bits();
+        let v4 = u32::try_from(bits.saturating_sub(v4_first)).ok();
+        let v4 = v4.and_then(|from| self.v4.get(self.v4.partition_point(|ip| *ip < from)));
+        let v4 = v4.map(|ip| Addr::v4(ip.to_be_bytes()).to_bits());
+        let v6 = self.v6.get(self.v6.partition_point(|known| *known < bits)).copied();
+        let at = self.ranges.partition_point(|range| range.first + u128::from(range.len - 1) < bits);
+        let range = self.ranges.get(at).map(|range| range.first.max(bits));
+        [v4, v6, range].into_iter().flatten().min().map(Addr::from_bits)
+    }
+
     /// The host name that a target was given by.
     #[inline]
     #[must_use]

@@ -14,6 +14,13 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the engine has a parent").to_owned()
 }
 
+/// The lab's hands, built in the same profile.
+pub fn lab_binary() -> String {
+    let named = std::env::var("MEGAPING_LAB").map(PathBuf::from);
+    let beside = || Path::new(MEGAPING).with_file_name("megaping-lab");
+    named.unwrap_or_else(|_| beside()).to_str().expect("UTF-8").to_owned()
+}
+
 /// A lab of its own: two namespaces that go away with it, also when a test fails.
 pub struct Lab {
     name: String,
@@ -39,6 +46,11 @@ impl Lab {
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).expect("the lab speaks UTF-8")
+    }
+
+    /// The namespace of one side, near or far, as a file.
+    pub fn namespace(&self, side: &str) -> PathBuf {
+        PathBuf::from(format!("/run/netns/{}-{side}", self.name))
     }
 
     /// A command in the near namespace.
@@ -124,4 +136,24 @@ impl From<Output> for Run {
 /// A count in JSON.
 pub fn count(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+/// The ledger against one family of the world, where nothing is late and the machine itself drops nothing.
+pub fn assert_equal(summary: &Value, world: &Value, kernel_drops_corrupt: bool) {
+    let of = |key: &str| count(&summary[key]);
+    let by = |key: &str| count(&world[key]);
+    let zero = Value::from(0);
+    assert_eq!(summary["unsent"], serde_json::json!({}), "{summary}");
+    assert_eq!(
+        (&summary["ring"]["rx_malformed"], &summary["ring"]["rx_dropped"]),
+        (&zero, &zero),
+        "{summary}"
+    );
+    assert_eq!(of("sent"), by("requests"), "sent = requests seen");
+    assert_eq!(of("answered"), by("replies"), "answered = good replies seen");
+    assert_eq!(of("errors"), by("unreachable") + by("time_exceeded"));
+    assert_eq!(of("lost"), by("dead") + by("dropped") + by("corrupted"), "{summary} {world}");
+    assert_eq!(of("invalid"), if kernel_drops_corrupt { 0 } else { by("corrupted") });
+    assert_eq!((of("duplicates"), of("late"), of("in_flight")), (0, 0, 0));
+    assert_eq!((by("malformed"), by("failed")), (0, 0), "{world}");
 }

@@ -6,7 +6,7 @@ pub const FOREIGN: u16 = 0xac12;
 /// Of a frame without tags.
 pub const ETHERNET: usize = 14;
 
-pub const ERRORS_V4: [u8; 5] = [3, 4, 5, 11, 12];
+pub const ERRORS_V4: [u8; 3] = [3, 11, 12];
 pub const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -119,7 +119,7 @@ fn root_first_fragments_are_ours_and_later_ones_the_kernels() {
     for ip in Ip::BOTH {
         for (frame, expected) in [
             (Frame::reply(ip, OURS), SteerCounter::Replies),
-            (Frame::error(ip, 4, &request(ip, OURS)), SteerCounter::Errors),
+            (Frame::error(ip, 3, &request(ip, OURS)), SteerCounter::Errors),
         ] {
             let fragment = |offset: u16, more: bool| match ip {
                 Ip::V4 => frame.clone().fragment((offset / 8) | (u16::from(more) << 13)),

@@ -34,7 +34,7 @@ use crate::clock::{monotonic_ns, timespec_of};
 use crate::packet::{Counters, Departure, Incoming, Outgoing, PacketRing, Refused, RingDown};
 pub use crate::sockets::config::{Family, OpenError, RawConfig};
 pub use crate::sockets::filter::IdentifierMatch;
-use crate::sockets::outbox::Outbox;
+use crate::sockets::outbox::{Outbox, reap};
 use crate::sockets::socket;
 use crate::sockets::verdict::{Blocked, MEMORY_RETRY_NS, family_of, misfit};
 use recv::Receiver;
@@ -113,18 +113,6 @@ impl RawRing {
         }
         Ok(clear)
     }
-
-    /// Gives a packet that was taken to its family, or refuses it where no socket can carry it.
-    #[inline]
-    fn enqueue(&mut self, slot: u32) {
-        let packet = self.outbox.packet(slot);
-        let lane = &mut self.lanes[family_of(packet)];
-        if let Some(errno) = misfit(packet, lane.is_some(), self.mtu) {
-            self.outbox.settle(slot, Err(Refused::Errno(errno)));
-        } else if let Some(lane) = lane {
-            lane.sender.push(slot);
-        }
-    }
 }
 
 impl PacketRing for RawRing {
@@ -145,32 +133,26 @@ impl PacketRing for RawRing {
         let mut taken = 0;
         let mut go_on = self.flush()?;
         while go_on && taken < quota {
-            for _ in 0..self.send_batch.min(quota - taken) {
-                if self.outbox.is_full() {
-                    self.counters.tx_full += 1;
-                    go_on = false;
-                    break;
+            let Self { outbox, lanes, mtu, .. } = self;
+            let count = self.send_batch.min(quota - taken);
+            let some = outbox.take_some(count, &mut fill, |outbox, slot| {
+                let packet = outbox.packet(slot);
+                let lane = &mut lanes[family_of(packet)];
+                if let Some(errno) = misfit(packet, lane.is_some(), *mtu) {
+                    outbox.settle(slot, Err(Refused::Errno(errno)));
+                } else if let Some(lane) = lane {
+                    lane.sender.push(slot);
                 }
-                let Some(slot) = self.outbox.take(&mut fill) else {
-                    go_on = false;
-                    break;
-                };
-                taken += 1;
-                self.enqueue(slot);
-            }
-            go_on &= self.flush()?;
+            });
+            taken += some;
+            self.counters.tx_full += u64::from(some < count && self.outbox.is_full());
+            go_on = self.flush()? && some == count;
         }
         Ok(taken)
     }
 
-    fn reap(&mut self, quota: u32, mut each: impl FnMut(Departure)) -> Result<u32, RingDown> {
-        let mut reaped = 0;
-        while reaped < quota {
-            let Some(departure) = self.outbox.reap() else { break };
-            each(departure);
-            reaped += 1;
-        }
-        Ok(reaped)
+    fn reap(&mut self, quota: u32, each: impl FnMut(Departure)) -> Result<u32, RingDown> {
+        Ok(reap(quota, || self.outbox.reap(), each))
     }
 
     /// The families take turns, a batch at a time, so that a flood on one does not silence the other.

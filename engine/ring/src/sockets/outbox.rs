@@ -12,6 +12,22 @@ use crate::packet::{Departure, Outgoing, Refused, TimeStamp};
 
 use std::net::{IpAddr, Ipv4Addr};
 
+/// Hands out up to `quota` departures; how many.
+#[inline]
+pub(crate) fn reap(
+    quota: u32,
+    mut next: impl FnMut() -> Option<Departure>,
+    mut each: impl FnMut(Departure),
+) -> u32 {
+    let mut reaped = 0;
+    while reaped < quota {
+        let Some(departure) = next() else { break };
+        each(departure);
+        reaped += 1;
+    }
+    reaped
+}
+
 /// A circle of slots, allocated once.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -68,6 +84,23 @@ impl Outbox {
         self.results[slot] = None;
         self.next += 1;
         Some(slot as u32)
+    }
+
+    /// Takes up to `count` packets and gives their slots to `each`; fewer where there is no more or no room.
+    #[inline]
+    pub(crate) fn take_some(
+        &mut self,
+        count: u32,
+        fill: &mut impl FnMut(&mut [u8]) -> Option<Outgoing>,
+        mut each: impl FnMut(&mut Self, u32),
+    ) -> u32 {
+        let mut taken = 0;
+        while taken < count && !self.is_full() {
+            let Some(slot) = self.take(fill) else { break };
+            taken += 1;
+            each(self, slot);
+        }
+        taken
     }
 
     #[inline]

@@ -42,7 +42,7 @@ use std::collections::VecDeque;
 use crate::clock::monotonic_ns;
 use crate::packet::{Counters, Departure, Incoming, Outgoing, PacketRing, Refused, RingDown};
 use crate::sockets::config::Family;
-use crate::sockets::outbox::Outbox;
+use crate::sockets::outbox::{Outbox, reap};
 use crate::sockets::socket;
 use crate::sockets::verdict::{family_of, misfit};
 pub use config::{UringConfig, UringOpenError};
@@ -182,36 +182,24 @@ impl PacketRing for UringRing {
         let mut taken = 0;
         let mut go_on = self.flush()?;
         while go_on && taken < quota {
-            for _ in 0..self.send_batch.min(quota - taken) {
-                if self.outbox.is_full() {
-                    self.counters.tx_full += 1;
-                    go_on = false;
-                    break;
+            let Self { outbox, lanes, sender, mtu, .. } = self;
+            let count = self.send_batch.min(quota - taken);
+            let some = outbox.take_some(count, &mut fill, |outbox, slot| {
+                let packet = outbox.packet(slot);
+                match misfit(packet, lanes[family_of(packet)].is_some(), *mtu) {
+                    Some(errno) => outbox.settle(slot, Err(Refused::Errno(errno))),
+                    None => sender.push(slot),
                 }
-                let Some(slot) = self.outbox.take(&mut fill) else {
-                    go_on = false;
-                    break;
-                };
-                taken += 1;
-                let packet = self.outbox.packet(slot);
-                match misfit(packet, self.lanes[family_of(packet)].is_some(), self.mtu) {
-                    Some(errno) => self.outbox.settle(slot, Err(Refused::Errno(errno))),
-                    None => self.sender.push(slot),
-                }
-            }
-            go_on &= self.flush()?;
+            });
+            taken += some;
+            self.counters.tx_full += u64::from(some < count && self.outbox.is_full());
+            go_on = self.flush()? && some == count;
         }
         Ok(taken)
     }
 
-    fn reap(&mut self, quota: u32, mut each: impl FnMut(Departure)) -> Result<u32, RingDown> {
-        let mut reaped = 0;
-        while reaped < quota {
-            let Some(departure) = self.outbox.reap() else { break };
-            each(departure);
-            reaped += 1;
-        }
-        Ok(reaped)
+    fn reap(&mut self, quota: u32, each: impl FnMut(Departure)) -> Result<u32, RingDown> {
+        Ok(reap(quota, || self.outbox.reap(), each))
     }
 
     /// The kernel takes from the families' sockets in turn, a stretch at a time, so that a flood on one does not

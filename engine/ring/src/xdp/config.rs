@@ -18,10 +18,6 @@ pub struct XdpConfig {
     pub queues: Vec<u32>,
     /// The interface's own address.
     pub source_mac: [u8; 6],
-    /// Where IPv4 packets go next: the gateway's address, or the neighbour's.
-    pub next_hop_v4: Option<[u8; 6]>,
-    /// Likewise for IPv6.
-    pub next_hop_v6: Option<[u8; 6]>,
     /// Longest packet, from the IP header on, in bytes: 68 to 1778.
     pub mtu: u16,
     /// Entries of each of the four rings of a queue, a power of two from 64 to 16384. Also the packets that may
@@ -34,22 +30,25 @@ pub struct XdpConfig {
     pub zero_copy: bool,
     /// Try huge pages for the UMEM before plain ones.
     pub huge_pages: bool,
+    /// Have the kernel do the driver's work when we look for arrivals, rather than on interrupts
+    /// (`SO_PREFER_BUSY_POLL`). It takes effect where the interface's `napi_defer_hard_irqs` and `gro_flush_timeout`
+    /// are set (Linux, Documentation/networking/napi.rst).
+    pub busy_poll: bool,
 }
 
 impl Default for XdpConfig {
-    /// Names no interface and no next hop: those must be set.
+    /// Names no interface: that must be set.
     fn default() -> Self {
         Self {
             interface: String::new(),
             queues: vec![0],
             source_mac: [0; 6],
-            next_hop_v4: None,
-            next_hop_v6: None,
             mtu: 1500,
             ring_size: 2048,
             send_batch: 8,
             zero_copy: true,
             huge_pages: true,
+            busy_poll: false,
         }
     }
 }
@@ -58,9 +57,6 @@ impl XdpConfig {
     pub(super) fn check(&self) -> Result<(), XdpOpenError> {
         if self.queues.is_empty() {
             return Err(XdpOpenError::NoQueue);
-        }
-        if self.next_hop_v4.is_none() && self.next_hop_v6.is_none() {
-            return Err(XdpOpenError::NoNextHop);
         }
         if !(68..=MAX_MTU).contains(&self.mtu) {
             let value = self.mtu.into();
@@ -97,9 +93,6 @@ pub enum XdpOpenError {
     /// No receive queue was named.
     #[error("no receive queue is named: an AF_XDP ring needs at least one, and replies come on all of them")]
     NoQueue,
-    /// There is nowhere to send to.
-    #[error("neither an IPv4 nor an IPv6 next hop is known: AF_XDP frames need a MAC address to go to")]
-    NoNextHop,
     /// A number that the ring cannot work with.
     #[error("{field} is {value}: it must be {range}")]
     OutOfRange {
@@ -131,6 +124,14 @@ pub enum XdpOpenError {
         /// How much was asked for.
         bytes: u64,
         /// ENOBUFS where the limit is the reason, ENOMEM.
+        source: io::Error,
+    },
+    /// The kernel refuses preferred busy polling.
+    #[error(
+        "preferred busy polling needs Linux 5.11 and CAP_NET_ADMIN: run as root, or leave --busy-poll out"
+    )]
+    BusyPoll {
+        /// ENOPROTOOPT, EPERM.
         source: io::Error,
     },
     /// There is no such interface.

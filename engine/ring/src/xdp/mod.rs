@@ -14,7 +14,7 @@
 //! A frame is free, lent to us, or the kernel's, and a ledger keeps the account ([`Frames`]). What is sent leaves by the
 //! first queue; replies come on whichever queue the driver chooses, so a ring should serve all that no other ring
 //! serves. Packets are whole: source address and checksums are the caller's, we put the Ethernet header before
-//! them, to a next hop that the configuration names.
+//! them, to the next hop that [`NextHops`] names.
 //!
 //! The kernel takes packets from the transmit ring in order, and in copy mode only while it is in `sendto`, at most
 //! 32 a call: a departure is stamped between the readings of the clock around the call that took it.
@@ -28,19 +28,22 @@ mod ether;
 mod frame;
 mod outbox;
 mod port;
+mod queues;
 
-use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::clock::monotonic_ns;
+use crate::hops::NextHops;
 use crate::packet::{
     Counters, Departure, Incoming, Outgoing, PacketRing, Refused, RingDown, TakenBy, TimeStamp,
 };
 use crate::raw::sleep;
+use crate::sockets::outbox::reap;
 pub use config::{Binding, XdpConfig, XdpOpenError};
 pub use frame::Frames;
 use outbox::Outbox;
 use port::{Kick, Port};
+pub use queues::receive_queues;
 
 /// How soon to try again when the kernel would not take a packet, in nanoseconds: nothing tells when it will.
 const RETRY_NS: u64 = 1_000_000;
@@ -56,14 +59,15 @@ const STEER_STAMP_ERROR_NS: u32 = 100;
 ///
 /// A packet that was [abandoned](PacketRing::abandon) is on the transmit ring still, and leaves after all when the
 /// kernel is next asked to send. [`PacketRing::abandon`] and [`PacketRing::reap`] work after a [`RingDown`], too.
-pub struct XdpRing {
+pub struct XdpRing<H> {
     ports: Vec<Port>,
     polls: Vec<libc::pollfd>,
     outbox: Outbox,
-    /// IPv4, IPv6.
-    headers: [Option<[u8; ether::HEADER]>; 2],
+    hops: H,
+    source_mac: [u8; 6],
     mtu: usize,
     send_batch: u32,
+    busy_poll: bool,
     /// Packets that the device dropped, and the kernel has not shown as taken yet.
     drops_untold: u32,
     /// The last time at which what is on the transmit ring was there for sure.
@@ -75,28 +79,27 @@ pub struct XdpRing {
     counters: Counters,
 }
 
-impl XdpRing {
+impl<H: NextHops> XdpRing<H> {
     /// Opens a socket for each queue and allocates everything. Replies come once the sockets are in the steering
     /// program's map ([`XdpRing::sockets`]).
     ///
     /// # Errors
     /// One [`XdpOpenError`] variant per operation that can fail, with what would help.
-    pub fn open(config: &XdpConfig) -> Result<Self, XdpOpenError> {
+    pub fn open(config: &XdpConfig, hops: H) -> Result<Self, XdpOpenError> {
         config.check()?;
         let open = |(nth, queue): (usize, &u32)| Port::open(config, *queue, nth == 0);
         let ports = config.queues.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
         let poll = |port: &Port| libc::pollfd { fd: port.fd().as_raw_fd(), events: 0, revents: 0 };
-        let header = |next_hop: Option<[u8; 6]>, v6| {
-            next_hop.map(|next_hop| ether::header(next_hop, config.source_mac, v6))
-        };
         let now_ns = monotonic_ns();
         Ok(Self {
             polls: ports.iter().map(poll).collect(),
             ports,
             outbox: Outbox::new(config.ring_size as usize),
-            headers: [header(config.next_hop_v4, false), header(config.next_hop_v6, true)],
+            hops,
+            source_mac: config.source_mac,
             mtu: config.mtu.into(),
             send_batch: config.send_batch.into(),
+            busy_poll: config.busy_poll,
             drops_untold: 0,
             there_ns: now_ns,
             empty_ns: now_ns,
@@ -124,7 +127,7 @@ impl XdpRing {
     /// Takes up to `count` packets from `fill` onto the transmit ring; how many, and whether there was no more.
     #[inline]
     fn take(&mut self, count: u32, fill: &mut impl FnMut(&mut [u8]) -> Option<Outgoing>) -> (u32, bool) {
-        let Self { ports, outbox, headers, mtu, .. } = self;
+        let Self { ports, outbox, hops, source_mac, mtu, .. } = self;
         let (mut taken, mut dry) = (0, false);
         while taken < count && !dry {
             ports[0].stage(|frame| {
@@ -134,17 +137,14 @@ impl XdpRing {
                     return 0;
                 };
                 taken += 1;
-                let (header, shortest) = match outgoing.destination {
-                    IpAddr::V4(_) => (headers[0], 20),
-                    IpAddr::V6(_) => (headers[1], 40),
-                };
-                let length = usize::from(outgoing.len);
-                let refused = match header {
-                    None => libc::ENETUNREACH,
-                    Some(_) if length > *mtu => libc::EMSGSIZE,
-                    Some(_) if length < shortest => libc::EINVAL,
-                    Some(header) => {
-                        head.copy_from_slice(&header);
+                let v6 = outgoing.destination.is_ipv6();
+                let (length, shortest) = (usize::from(outgoing.len), if v6 { 40 } else { 20 });
+                let refused = match hops.mac(outgoing.destination) {
+                    Err(errno) => errno,
+                    Ok(_) if length > *mtu => libc::EMSGSIZE,
+                    Ok(_) if length < shortest => libc::EINVAL,
+                    Ok(next_hop) => {
+                        head.copy_from_slice(&ether::header(next_hop, *source_mac, v6));
                         outbox.push(outgoing.token);
                         return ether::HEADER + length;
                     }
@@ -182,20 +182,24 @@ impl XdpRing {
     }
 }
 
-impl PacketRing for XdpRing {
+impl<H: NextHops> PacketRing for XdpRing<H> {
     #[inline]
     fn now_ns(&mut self) -> u64 {
         monotonic_ns()
     }
 
     /// Sends what is pending before it takes more; takes nothing while the kernel takes nothing. A quota of zero
-    /// only does the former.
+    /// only does the former. What waits when the interface goes down is refused.
     fn send(
         &mut self,
         quota: u32,
         mut fill: impl FnMut(&mut [u8]) -> Option<Outgoing>,
     ) -> Result<u32, RingDown> {
+        self.hops.refresh().map_err(|source| RingDown { operation: "sending frames", source })?;
         self.flush()?;
+        if self.outbox.on_ring() > 0 && !self.hops.is_up() {
+            self.outbox.abandon(Refused::Errno(libc::ENETDOWN));
+        }
         let mut taken = 0;
         while taken < quota && self.outbox.on_ring() == 0 {
             self.ports[0].reclaim();
@@ -216,19 +220,17 @@ impl PacketRing for XdpRing {
         Ok(taken)
     }
 
-    fn reap(&mut self, quota: u32, mut each: impl FnMut(Departure)) -> Result<u32, RingDown> {
-        let mut reaped = 0;
-        while reaped < quota {
-            let Some(departure) = self.outbox.reap() else { break };
-            each(departure);
-            reaped += 1;
-        }
-        Ok(reaped)
+    fn reap(&mut self, quota: u32, each: impl FnMut(Departure)) -> Result<u32, RingDown> {
+        Ok(reap(quota, || self.outbox.reap(), each))
     }
 
     /// The queues take turns, a batch at a time, so that a flood on one does not silence the others.
     fn recv(&mut self, quota: u32, mut each: impl FnMut(&Incoming<'_>)) -> Result<u32, RingDown> {
         let Self { ports, counters, turn, empty_ns, .. } = self;
+        if self.busy_poll {
+            ports.iter().for_each(Port::poll_driver);
+            counters.syscalls += ports.len() as u64;
+        }
         let (mut handed, mut empty) = (0, 0);
         let now_ns = monotonic_ns();
         let error_ns = u32::try_from(now_ns.saturating_sub(*empty_ns)).unwrap_or(u32::MAX);
@@ -243,7 +245,7 @@ impl PacketRing for XdpRing {
                 let stamp = arrived_ns.map_or(ours, |at_ns| TimeStamp {
                     at_ns,
                     error_ns: STEER_STAMP_ERROR_NS,
-                    taken_by: TakenBy::Kernel,
+                    taken_by: TakenBy::Xdp,
                 });
                 each(&Incoming { bytes, layer, stamp });
             });
@@ -278,7 +280,7 @@ impl PacketRing for XdpRing {
     }
 
     fn abandon(&mut self) {
-        self.outbox.abandon();
+        self.outbox.abandon(Refused::Abandoned);
     }
 
     fn mtu(&self) -> usize {

@@ -86,9 +86,9 @@ impl Outbox {
     }
 
     /// Gives up what has not left. The ring cannot give it back: the kernel may still send it.
-    pub(super) fn abandon(&mut self) {
+    pub(super) fn abandon(&mut self, why: Refused) {
         for (_, result) in self.slots.range_mut(self.settled..) {
-            result.get_or_insert(Err(Refused::Abandoned));
+            result.get_or_insert(Err(why));
         }
         self.settled = self.slots.len();
         self.orphans += self.waiting;
@@ -151,7 +151,7 @@ mod tests {
         outbox.left(1, 0, 10);
         outbox.dropped(1, REFUSED);
         assert_eq!(reap_all(&mut outbox), [(0, Ok((5, 5))), (1, Err(REFUSED))]);
-        outbox.abandon();
+        outbox.abandon(Refused::Abandoned);
         outbox.dropped(1, REFUSED);
         assert_eq!(reap_all(&mut outbox), [(2, Err(Refused::Abandoned))]);
         assert_eq!(outbox.on_ring(), 0);
@@ -177,7 +177,7 @@ mod tests {
         outbox.push(0);
         outbox.push(1);
         outbox.left(1, 0, 10);
-        outbox.abandon();
+        outbox.abandon(Refused::Abandoned);
         assert_eq!(reap_all(&mut outbox), [(0, Ok((5, 5))), (1, Err(Refused::Abandoned))]);
         outbox.push(2);
         assert_eq!(outbox.on_ring(), 2);

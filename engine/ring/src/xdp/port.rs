@@ -12,6 +12,7 @@
 //! and there is one [`Frame`](super::frame::Frame) for each, which `give` takes away.
 
 mod bind;
+mod busy;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

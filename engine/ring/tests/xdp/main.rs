@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use megaping_loader::{Counter, SteerCounter, WorldConfig};
-use megaping_ring::{Departure, PacketRing, Refused, TakenBy, XdpConfig, XdpOpenError, XdpRing};
-use rig::{FOREIGN, OURS, Rig, V4, V6, config, exchange, in_own_network, outgoing, request, shell};
+use megaping_ring::{Departure, FixedHops, PacketRing, Refused, TakenBy, XdpConfig, XdpOpenError, XdpRing};
+use rig::{FOREIGN, HOPS, OURS, Rig, V4, V6, config, exchange, in_own_network, outgoing, request, shell};
 
 #[test]
 fn root_every_echo_of_ours_returns_stamped_and_foreign_ones_go_to_the_kernel() {
@@ -36,7 +36,7 @@ fn root_every_echo_of_ours_returns_stamped_and_foreign_ones_go_to_the_kernel() {
             assert_eq!((came.bytes.len(), came.icmp()[0]), (expected, reply));
             let Departure { result, .. } = run.departures[came.token() as usize];
             let left = result.expect("it left");
-            assert_eq!((left.taken_by, came.stamp.taken_by), (TakenBy::User, TakenBy::Kernel));
+            assert_eq!((left.taken_by, came.stamp.taken_by), (TakenBy::User, TakenBy::Xdp));
             assert!(left.at_ns >= began_ns && came.stamp.at_ns <= ended_ns);
             let slack_ns = u64::from(left.error_ns) + u64::from(came.stamp.error_ns);
             assert!(came.stamp.at_ns + slack_ns >= left.at_ns, "a reply comes after its request");
@@ -116,7 +116,7 @@ fn root_the_hosts_own_ping_does_not_notice_us() {
 #[test]
 fn root_what_cannot_leave_is_refused_in_its_turn() {
     in_own_network(|| {
-        let mut rig = Rig::new(&XdpConfig { next_hop_v6: None, ..config() }, &WorldConfig::default());
+        let mut rig = Rig::with_hops(&config(), FixedHops { v6: None, ..HOPS }, &WorldConfig::default());
         let good = request(V4, 64, OURS, 0);
         let packets = [
             (outgoing(0, V4, good.len()), good.clone()),
@@ -140,7 +140,7 @@ fn root_an_interface_that_goes_down_holds_packets_until_it_is_up_or_they_are_aba
     in_own_network(|| {
         let mut rig = Rig::new(&config(), &WorldConfig::default());
         let ring = &mut rig.ring;
-        let send = |ring: &mut XdpRing, tokens: std::ops::Range<u64>| {
+        let send = |ring: &mut XdpRing<FixedHops>, tokens: std::ops::Range<u64>| {
             let mut tokens = tokens;
             let sent = ring.send(10, |buffer| {
                 let (token, bytes) = tokens.next().map(|token| (token, request(V4, 64, OURS, token)))?;
@@ -149,7 +149,7 @@ fn root_an_interface_that_goes_down_holds_packets_until_it_is_up_or_they_are_aba
             });
             sent.expect("the ring lives")
         };
-        let reap = |ring: &mut XdpRing| {
+        let reap = |ring: &mut XdpRing<FixedHops>| {
             let mut reaped = Vec::new();
             ring.reap(100, |departure| reaped.push(departure)).expect("the ring lives");
             reaped
@@ -224,7 +224,7 @@ fn root_without_capabilities_it_says_which_is_missing() {
         // effective capabilities go with user 0.
         let changed = unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) };
         assert_eq!(changed, 0, "{}", std::io::Error::last_os_error());
-        let refused = XdpRing::open(&config()).err().expect("it must not open");
+        let refused = XdpRing::open(&config(), HOPS).err().expect("it must not open");
         assert!(matches!(refused, XdpOpenError::NoPrivilege { .. }), "{refused:?}");
         assert!(refused.to_string().contains("CAP_NET_RAW"), "{refused}");
     });
@@ -233,10 +233,8 @@ fn root_without_capabilities_it_says_which_is_missing() {
 #[test]
 fn root_what_cannot_be_opened_says_why() {
     in_own_network(|| {
-        let error = |config: XdpConfig| XdpRing::open(&config).err().expect("it must not open");
+        let error = |config: XdpConfig| XdpRing::open(&config, HOPS).err().expect("it must not open");
         assert!(matches!(error(XdpConfig { queues: vec![], ..config() }), XdpOpenError::NoQueue));
-        let nowhere = XdpConfig { next_hop_v4: None, next_hop_v6: None, ..config() };
-        assert!(matches!(error(nowhere), XdpOpenError::NoNextHop));
         for ring_size in [0, 63, 100, 32768] {
             assert!(matches!(error(XdpConfig { ring_size, ..config() }), XdpOpenError::OutOfRange { .. }));
         }
@@ -251,7 +249,7 @@ fn root_what_cannot_be_opened_says_why() {
         let beyond = error(XdpConfig { queues: vec![99], ..config() });
         assert!(matches!(beyond, XdpOpenError::Bind { queue: 99, .. }), "{beyond:?}");
 
-        let first = XdpRing::open(&XdpConfig { queues: vec![0], ..config() }).expect("it opens");
+        let first = XdpRing::open(&XdpConfig { queues: vec![0], ..config() }, HOPS).expect("it opens");
         let binding = first.bindings().next().expect("one queue");
         assert!(!binding.zero_copy && binding.refusal.is_some(), "veth has no zero-copy, and it is said");
         let second = error(XdpConfig { queues: vec![0], ..config() });
@@ -259,6 +257,6 @@ fn root_what_cannot_be_opened_says_why() {
             matches!(&second, XdpOpenError::Bind { source, .. } if source.raw_os_error() == Some(libc::EBUSY))
         );
         drop(first);
-        XdpRing::open(&config()).expect("the queue is free again");
+        XdpRing::open(&config(), HOPS).expect("the queue is free again");
     });
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
 use megaping_loader::{Steer, SteerConfig, World, WorldConfig};
-use megaping_ring::{Departure, Layer, Outgoing, PacketRing, TimeStamp, XdpConfig, XdpRing};
+use megaping_ring::{Departure, FixedHops, Layer, Outgoing, PacketRing, TimeStamp, XdpConfig, XdpRing};
 
 pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 7, 7));
 pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 7));
@@ -18,6 +18,7 @@ pub const FOREIGN: u16 = 0x4e07;
 pub const QUEUES: u32 = 2;
 const NEAR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xa];
 const FAR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xb];
+pub const HOPS: FixedHops = FixedHops { v4: Some(FAR_MAC), v6: Some(FAR_MAC) };
 
 /// Runs `test` in a thread with a network namespace of its own, which dies with the thread and its sockets,
 /// whether the test passes or panics.
@@ -48,8 +49,6 @@ pub fn config() -> XdpConfig {
         interface: "near".into(),
         queues: (0..QUEUES).collect(),
         source_mac: NEAR_MAC,
-        next_hop_v4: Some(FAR_MAC),
-        next_hop_v6: Some(FAR_MAC),
         ring_size: 256,
         ..XdpConfig::default()
     }
@@ -58,15 +57,19 @@ pub fn config() -> XdpConfig {
 pub struct Rig {
     pub world: World,
     pub steer: Steer,
-    pub ring: XdpRing,
+    pub ring: XdpRing<FixedHops>,
 }
 
 impl Rig {
     pub fn new(config: &XdpConfig, world: &WorldConfig) -> Self {
+        Self::with_hops(config, HOPS, world)
+    }
+
+    pub fn with_hops(config: &XdpConfig, hops: FixedHops, world: &WorldConfig) -> Self {
         let world = World::attach("far", world).expect("the far end takes the world");
         let identifiers = SteerConfig { identifier_value: 0x4d00, identifier_mask: 0xff00 };
         let steer = Steer::attach("near", identifiers).expect("the near end takes the steering program");
-        let ring = XdpRing::open(config).expect("it opens");
+        let ring = XdpRing::open(config, hops).expect("it opens");
         for (queue, socket) in ring.sockets() {
             steer.set_socket(queue, socket).expect("the socket has a receive ring");
         }
@@ -142,7 +145,7 @@ pub struct Run {
 }
 
 /// Sends the packets, waits until all have departed and nothing has come for 50 ms.
-pub fn exchange(ring: &mut XdpRing, packets: &[(Outgoing, Vec<u8>)]) -> Run {
+pub fn exchange(ring: &mut XdpRing<FixedHops>, packets: &[(Outgoing, Vec<u8>)]) -> Run {
     let mut run = Run::default();
     let mut left = packets.iter();
     let mut quiet_at = ring.now_ns();

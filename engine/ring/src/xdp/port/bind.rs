@@ -11,7 +11,7 @@ use xsk_rs::config::{
 };
 use xsk_rs::{FrameDesc, Socket, Umem};
 
-use super::{BATCH, Port};
+use super::{BATCH, Port, busy};
 use crate::xdp::config::{Binding, FRAME_SIZE, XdpConfig, XdpOpenError};
 use crate::xdp::frame::Ledger;
 
@@ -78,6 +78,9 @@ impl Port {
                         binding: Binding { queue, zero_copy, refusal: None, huge_pages },
                     };
                     port.fill_up();
+                    if config.busy_poll {
+                        busy::prefer(port.fd())?;
+                    }
                     return Ok(port);
                 }
                 Ok(_) => return Err(bind_error(config, queue, io::ErrorKind::AlreadyExists.into())),

@@ -1,0 +1,307 @@
+//! `--backend xdp` on the lab, end to end: its ledger equals what the world counted, and what goes wrong on the way is
+//! said, survived or refused.
+//!
+//! Needs root (network namespaces, eBPF) and `megaping-lab`, built in the same profile.
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
+use support::{Lab, MEGAPING, Run, assert_equal, count};
+
+const FAMILIES: [(&str, &str); 2] = [("v4", "10.0.0.0-10.0.39.15"), ("v6", "fd00:1::-fd00:1::270f")];
+
+fn xdp(lab: &Lab, args: &[&str]) -> Run {
+    lab.ping(&[&["--backend", "xdp", "-o", "none"], args].concat())
+}
+
+/// Starts megaping, and waits until the steering program is on the interface.
+fn started(lab: &Lab, args: &[&str]) -> Child {
+    let mut command = lab.command(MEGAPING);
+    command.args(["ping", "--summary", "json", "--backend", "xdp"]).args(args);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("megaping starts");
+    assert!(within_seconds(10, || is_steered(lab)), "the steering program is not attached");
+    child
+}
+
+fn is_steered(lab: &Lab) -> bool {
+    let link = Run::of(lab.command("ip").args(["-d", "link", "show", "near"]));
+    link.stdout.contains("prog/xdp")
+}
+
+fn within_seconds(seconds: u64, mut done: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < deadline {
+        if done() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()));
+}
+
+fn ended(child: Child) -> Run {
+    Run::from(child.wait_with_output().expect("megaping ends"))
+}
+
+#[test]
+fn root_the_ledger_equals_the_worlds_counters() {
+    let lab =
+        Lab::up(&["--dead", "30", "--loss", "20", "--corrupt", "20", "--other-address", "10", "--verify"]);
+    for (family, targets) in FAMILIES {
+        lab.reset();
+        let run = xdp(&lab, &[targets, "-c", "3", "-r", "20k"]);
+        let (summary, world) = (run.summary(), lab.counters());
+        assert_eq!((run.code, &summary["backend"]), (0, &Value::from("xdp")), "{}", run.stderr);
+        assert_eq!(count(&summary["scheduled"]), 30_000);
+        // Nothing between the wire and us looks at checksums.
+        assert_equal(&summary, &world[family], false);
+        for behaviour in ["dead", "dropped", "corrupted", "other_address"] {
+            assert!(count(&world[family][behaviour]) > 100, "{family} {behaviour}: {world}");
+        }
+        let notes = summary["notes"].as_array().expect("a list");
+        assert!(notes.iter().any(|note| note.as_str().is_some_and(|note| note.contains("copy mode"))));
+        assert_eq!(run.stderr.matches("AF_XDP in copy mode").count(), 2, "once, and in the summary");
+        assert!(!is_steered(&lab), "nothing is left on the interface");
+    }
+}
+
+#[test]
+fn root_errors_are_told_apart_also_when_they_quote_eight_bytes() {
+    let lab = Lab::up(&[]);
+    for quote in ["full", "8"] {
+        let path = ["--min-hops", "4", "--max-hops", "12", "--mpls", "500", "--unreachable", "100"];
+        lab.set(&[&path[..], &["--quote", quote]].concat());
+        for (family, targets) in [("v4", "10.0.0.0/20"), ("v6", "fd00:1::/116")] {
+            lab.reset();
+            let run = xdp(&lab, &[targets, "-c", "2", "-r", "20k", "--ttl", "8"]);
+            let (summary, world) = (run.summary(), lab.counters());
+            assert_equal(&summary, &world[family], false);
+            let world = &world[family];
+            assert_eq!(
+                count(&summary["error_kinds"]["time_exceeded"]),
+                count(&world["time_exceeded"]),
+                "{quote}"
+            );
+            assert!(count(&world["time_exceeded"]) > 500 && count(&world["unreachable"]) > 200, "{world}");
+            assert!(count(&world["mpls"]) > 200 && count(&world["replies"]) > 500, "{world}");
+        }
+    }
+}
+
+#[test]
+fn root_arrivals_are_stamped_by_the_steering_program() {
+    let lab = Lab::up(&[]);
+    let run = lab.ping(&["--backend", "xdp", "-o", "json", "10.0.0.0/24", "fd00:1::/120", "-c", "1"]);
+    assert_eq!(run.stdout.lines().count(), 512, "{}", run.stderr);
+    for line in run.stdout.lines() {
+        let row: Value = serde_json::from_str(line).expect("one object a line");
+        assert_eq!((&row["stamp_source"], &row["outcome"]), (&"xdp".into(), &"answered".into()), "{line}");
+        assert!(row["rtt_us"].as_f64().is_some_and(|rtt_us| rtt_us > 0.0), "{line}");
+    }
+}
+
+/// Echoes a connection at the far end and talks to it from the near one; whether every byte came back.
+fn tcp_through(lab: &Lab) -> bool {
+    let enter = |side: &str| {
+        let namespace = File::open(lab.namespace(side)).expect("it is there");
+        move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network))
+            .expect("this test needs root");
+    };
+    let bytes: Vec<u8> = (0..1u32 << 20).map(|number| (number * 7 >> 3) as u8).collect();
+    let (say, hear) = std::sync::mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            enter("far");
+            let listener = TcpListener::bind("198.18.0.1:4789").expect("the port is free");
+            say.send(()).expect("the test waits");
+            let (mut stream, _) = listener.accept().expect("somebody comes");
+            let mut reader = stream.try_clone().expect("a descriptor is free");
+            std::io::copy(&mut reader, &mut stream).expect("it is echoed");
+        });
+        let near = scope.spawn(|| {
+            enter("near");
+            hear.recv().expect("the other end listens");
+            let mut stream = TcpStream::connect("198.18.0.1:4789").expect("it connects");
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("it is a time");
+            let mut writer = stream.try_clone().expect("a descriptor is free");
+            let mut back = vec![0; bytes.len()];
+            thread::scope(|scope| {
+                scope.spawn(|| writer.write_all(&bytes).expect("it takes them"));
+                stream.read_exact(&mut back).expect("they come back");
+            });
+            back == bytes
+        });
+        near.join().expect("no panic")
+    })
+}
+
+#[test]
+fn root_the_hosts_own_ping_and_tcp_are_untouched_at_full_rate() {
+    let lab = Lab::up(&[]);
+    let ours = started(&lab, &["10.0.0.0/16", "-i", "0.01", "-r", "5M", "--duration", "4", "-o", "none"]);
+    let ping = lab
+        .command("ping")
+        .args(["-c", "20", "-i", "0.1", "10.5.0.1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("ping starts");
+    assert!(tcp_through(&lab), "TCP lost or changed bytes");
+    let ping = Run::from(ping.wait_with_output().expect("ping ends"));
+    assert!(ping.stdout.contains("20 packets transmitted, 20 received, 0% packet loss"), "{}", ping.stdout);
+    assert!(!ping.stdout.contains("DUP"), "{}", ping.stdout);
+    let summary = ended(ours).summary();
+    assert!(count(&summary["answered"]) > 100_000, "{summary}");
+    assert_eq!((count(&summary["invalid"]), count(&summary["foreign"])), (0, 0), "{summary}");
+    let world = lab.counters();
+    assert!(count(&world["v4"]["replies"]) >= count(&summary["answered"]) + 20, "{world} {summary}");
+}
+
+#[test]
+fn root_while_it_runs_no_thread_has_a_capability_left() {
+    let lab = Lab::up(&[]);
+    let store = tempfile::tempdir().expect("a directory");
+    let store = store.path().to_str().expect("UTF-8");
+    for backend in ["xdp", "raw", "uring"] {
+        let mut command = lab.command(MEGAPING);
+        command.args(["ping", "10.0.0.0/24", "--duration", "20", "-o", "none", "--store", store]);
+        command.args(["--backend", backend, "--summary", "json"]).stderr(Stdio::piped());
+        let child = command.spawn().expect("megaping starts");
+        let tasks = format!("/proc/{}/task", child.id());
+        let names = || {
+            let tasks = fs::read_dir(&tasks).into_iter().flatten().flatten();
+            tasks.map(|task| fs::read_to_string(task.path().join("status")).unwrap_or_default())
+        };
+        assert!(within_seconds(10, || names().any(|status| status.contains("Name:\tshard-0"))));
+        let mut seen = 0;
+        for status in names().filter(|status| !status.is_empty()) {
+            let of = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+            for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+                assert_eq!(of(set), Some("0000000000000000"), "{backend} {set} {:?}", of("Name:"));
+            }
+            assert_eq!(of("NoNewPrivs:"), Some("1"), "{backend} {:?}", of("Name:"));
+            seen += 1;
+        }
+        assert!(seen >= 3, "{backend}: main thread, shard and store: {seen}");
+        thread::sleep(Duration::from_millis(300));
+        signal(&child, "-INT");
+        let run = ended(child);
+        assert_eq!(run.code, 0, "{backend}: {}", run.stderr);
+        assert!(count(&run.summary()["answered"]) > 0, "{backend}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn root_a_program_that_is_taken_off_ends_the_run_and_says_so() {
+    let lab = Lab::up(&[]);
+    let child = started(&lab, &["10.0.0.0/24", "-i", "0.1", "-t", "0.5", "-o", "none"]);
+    thread::sleep(Duration::from_millis(500));
+    // The interface goes, and the link with it.
+    assert_eq!(Run::of(lab.command("ip").args(["link", "del", "near"])).code, 0);
+    let run = ended(child);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("taken off \"near\"") || run.stderr.contains("was removed"),
+        "{}",
+        run.stderr
+    );
+    let summary = run.summary();
+    assert!(count(&summary["answered"]) > 100, "{summary}");
+}
+
+#[test]
+fn root_an_interface_that_goes_down_and_up_is_survived() {
+    let lab = Lab::up(&[]);
+    let child = started(&lab, &["10.0.0.0/24", "-i", "0.1", "--duration", "4", "-t", "0.3", "-o", "none"]);
+    thread::sleep(Duration::from_millis(700));
+    let ip = |args: &[&str]| assert_eq!(Run::of(lab.command("ip").args(args)).code, 0);
+    ip(&["link", "set", "near", "down"]);
+    thread::sleep(Duration::from_millis(1000));
+    ip(&["link", "set", "near", "up"]);
+    let run = ended(child);
+    let summary = run.summary();
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(count(&summary["unsent"]["interface_down"]) > 1000, "{summary}");
+    // More than what went before it went down.
+    assert!(count(&summary["answered"]) > 3500, "{summary}");
+    assert!(run.stderr.contains("near is down") && run.stderr.contains("near is up again"), "{}", run.stderr);
+}
+
+#[test]
+fn root_arrivals_that_find_no_room_mark_what_was_lost_meanwhile() {
+    let lab = Lab::up(&["--dead", "500"]);
+    let child = started(&lab, &["10.0.0.0/24", "-i", "0.05", "--duration", "3", "-t", "0.5", "-o", "json"]);
+    let unix = Run::of(lab.command("cat").arg("/proc/net/unix")).stdout;
+    let instance = unix.split("@megaping-instance-").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let instance: u16 = instance.and_then(|number| number.parse().ok()).expect("it holds a number");
+    thread::sleep(Duration::from_millis(500));
+    signal(&child, "-STOP");
+    // Answers to somebody who borrows our identifier come to us, and nobody reads.
+    let (ident, preload) = ((instance << 10 | 7).to_string(), "30000");
+    let flood = ["-q", "-e", &ident, "-l", preload, "-c", preload, "-W", "1", "-w", "2", "198.18.0.77"];
+    Run::of(lab.command("ping").args(flood));
+    signal(&child, "-CONT");
+    let run = ended(child);
+    let summary = run.summary();
+    assert!(count(&summary["ring"]["rx_dropped"]) > 1000, "{summary}");
+    let marked = run.stdout.lines().filter(|line| line.contains("\"self_inflicted\":true"));
+    assert!(marked.clone().count() > 0, "{summary}");
+    assert!(marked.into_iter().all(|line| line.contains("\"lost\"")));
+}
+
+#[test]
+fn root_what_stands_in_the_way_is_named_and_left_alone() {
+    let lab = Lab::up(&[]);
+    let refused = |run: &Run, words: &[&str]| {
+        assert_eq!(run.code, 2, "{}", run.stderr);
+        for word in words {
+            assert!(run.stderr.contains(word), "no '{word}' in: {}", run.stderr);
+        }
+    };
+    let once = ["-c", "1", "-t", "0.2"];
+    let try_it = |args: &[&str]| xdp(&lab, &[&once[..], args].concat());
+    refused(&try_it(&["198.18.0.2"]), &["198.18.0.2 is an address of this machine", "--backend raw"]);
+    refused(&try_it(&["10.0.0.1", "-I", "nosuch0"]), &["no interface \"nosuch0\"", "`ip link` lists"]);
+    refused(&try_it(&["10.0.0.1", "-S", "203.0.113.7"]), &["203.0.113.7 is no address of this machine"]);
+    refused(&try_it(&["10.0.0.1", "--shards", "3"]), &["3 shards", "\"near\" has 2"]);
+
+    let lacking = |capabilities: &str| {
+        let mut command = lab.command("setpriv");
+        command.args(["--bounding-set", capabilities, "--inh-caps", capabilities, "--securebits=+noroot"]);
+        Run::of(command.args([MEGAPING, "ping", "--backend", "xdp", "10.0.0.1", "-o", "none"]).args(once))
+    };
+    refused(&lacking("-bpf,-sys_admin"), &["CAP_BPF"]);
+    let with_bpf = "-all,+bpf,+net_admin,+perfmon,+ipc_lock";
+    let mut command = lab.command("setpriv");
+    command.args(["--inh-caps", with_bpf, "--ambient-caps", with_bpf, "--bounding-set", with_bpf]);
+    command.args(["--reuid", "65534", "--clear-groups", MEGAPING, "ping", "--backend", "xdp", "10.0.0.1"]);
+    refused(&Run::of(command.args(once)), &["CAP_NET_RAW"]);
+
+    let program = Run::of(lab.command(&support::lab_binary()).args(["pass", "attach", "near"]));
+    assert_eq!(program.code, 0, "{}", program.stderr);
+    refused(&try_it(&["10.0.0.1"]), &["runs the XDP program `megaping_pass`", "not displaced"]);
+    assert!(is_steered(&lab), "it is there still");
+}
+
+#[test]
+fn root_a_killed_process_leaves_nothing_on_the_interface() {
+    let lab = Lab::up(&[]);
+    let child = started(&lab, &["10.0.0.0/24", "-o", "none"]);
+    signal(&child, "-KILL");
+    ended(child);
+    assert!(within_seconds(5, || !is_steered(&lab)));
+    let summary = xdp(&lab, &["10.0.0.0/24", "-c", "1"]).summary();
+    assert_eq!(count(&summary["answered"]), 256, "{summary}");
+}
