@@ -204,9 +204,8 @@ impl Netlink {
             // A message that this library does not understand is none that we asked for.
             if let (true, Ok(message)) = (ours, NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)) {
                 match message.payload {
-                    NetlinkPayload::Done(_) => return Ok(true),
                     NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                    NetlinkPayload::Error(_) => return Ok(true),
+                    NetlinkPayload::Done(_) | NetlinkPayload::Error(_) => return Ok(true),
                     NetlinkPayload::InnerMessage(inner) => answers.push(inner),
                     _ => {}
                 }

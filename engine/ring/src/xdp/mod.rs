@@ -201,7 +201,8 @@ impl<H: NextHops> PacketRing for XdpRing<H> {
             self.outbox.abandon(Refused::Errno(libc::ENETDOWN));
         }
         let mut taken = 0;
-        while taken < quota && self.outbox.on_ring() == 0 {
+        // While the interface is down there is an answer to each packet at once, whatever is stuck on the ring.
+        while taken < quota && (self.outbox.on_ring() == 0 || !self.hops.is_up()) {
             self.ports[0].reclaim();
             let room = self.ports[0].room().min(self.outbox.room()).min(quota - taken).min(self.send_batch);
             if room == 0 {
