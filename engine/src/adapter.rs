@@ -67,15 +67,7 @@ impl<P: PacketRing> Ring for PacketAdapter<P> {
         if let Some(key) = self.too_long.take() {
             each(Sent { key, result: Err(Unsent::TooLong) });
         }
-        let report = |departure: Departure| {
-            let result = match departure.result {
-                Ok(stamp) => Ok(stamp_of(stamp)),
-                Err(Refused::Abandoned) => Err(Unsent::Stopped),
-                Err(Refused::Errno(errno)) => Err(reason_of(errno)),
-            };
-            each(Sent { key: departure.token, result });
-        };
-        self.ring.reap(quota, report).map_err(down)
+        self.ring.reap(quota, |departure| each(sent(departure))).map_err(down)
     }
 
     #[inline]
@@ -118,6 +110,17 @@ impl<P: PacketRing> Ring for PacketAdapter<P> {
     }
 }
 
+/// What a ring says of a packet that it took, in the words of the core.
+#[inline]
+pub(crate) fn sent(departure: Departure) -> Sent {
+    let result = match departure.result {
+        Ok(stamp) => Ok(stamp_of(stamp)),
+        Err(Refused::Abandoned) => Err(Unsent::Stopped),
+        Err(Refused::Errno(errno)) => Err(reason_of(errno)),
+    };
+    Sent { key: departure.token, result }
+}
+
 #[inline]
 fn stamp_of(stamp: TimeStamp) -> Stamp {
     let source = match stamp.taken_by {
@@ -130,7 +133,7 @@ fn stamp_of(stamp: TimeStamp) -> Stamp {
     Stamp { at: Nanos(stamp.at_ns), error_ns: stamp.error_ns, source }
 }
 
-fn down(error: RingDown) -> Down {
+pub(crate) fn down(error: RingDown) -> Down {
     Down { operation: error.operation, source: error.source }
 }
 

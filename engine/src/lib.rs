@@ -1,13 +1,15 @@
 //! The `megaping` program: command line, targets, shard loop, output.
 //!
-//! Read [`shard`] first: the whole path of a probe is on that page. [`mailbox`] is what shards say to each other. [`run`] wires it, [`adapter`] makes a ring
-//! of packets one of orders and arrivals, [`sink`] is the store thread.
+//! Read [`shard`] first: the whole path of a probe is on that page. [`mailbox`] is what shards say to each other. [`run`]
+//! wires it, [`adapter`] makes a ring of packets one of orders and arrivals, [`kernel`] the one in the kernel, [`sink`]
+//! is the store thread.
 
 pub mod adapter;
 pub mod cli;
 pub mod duration;
 pub mod instance;
 pub mod keeper;
+pub mod kernel;
 pub mod mailbox;
 pub mod net;
 pub mod output;

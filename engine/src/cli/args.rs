@@ -106,7 +106,7 @@ pub(super) struct PingArgs {
     #[arg(value_parser = values::dscp, env = "MEGAPING_DSCP", hide_env = true)]
     pub dscp: u8,
 
-    /// Way to the wire: auto, raw (sockets), uring (the same through io_uring), xdp (AF_XDP) or memory
+    /// Way to the wire: auto, raw (sockets), uring (io_uring), xdp (AF_XDP), kernel (eBPF) or memory
     #[arg(long, value_name = "NAME", help_heading = "Machine", default_value = "auto")]
     #[arg(env = "MEGAPING_BACKEND", hide_env = true, hide_possible_values = true)]
     pub backend: Backend,
@@ -179,6 +179,8 @@ pub enum Backend {
     Uring,
     /// Frames past the network stack: AF_XDP.
     Xdp,
+    /// Probes made and answered by a program in the kernel.
+    Kernel,
     /// A simulated network in this process.
     Memory,
 }

@@ -80,6 +80,12 @@ impl WayOut {
         Ok(())
     }
 
+    /// How many next hops are known.
+    #[must_use]
+    pub fn hops(&self) -> usize {
+        self.hopper().macs().len()
+    }
+
     /// A view of the next hops, for a shard.
     #[must_use]
     pub fn hopper(&self) -> Hopper {

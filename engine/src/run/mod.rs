@@ -7,6 +7,8 @@
 //! ```
 
 mod finish;
+mod ground;
+mod kernel;
 mod plan;
 mod rings;
 mod walk;
@@ -20,7 +22,7 @@ use std::thread::{self, ScopedJoinHandle};
 
 use megaping_loader::LoadError;
 use megaping_probe::{Core, Craft, Down, Identity, Nanos, Ping, Ring};
-use megaping_ring::{Clock, Monotonic, OpenError, UringOpenError, XdpOpenError};
+use megaping_ring::{Clock, KernelOpenError, Monotonic, OpenError, UringOpenError, XdpOpenError};
 use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
 
@@ -72,6 +74,14 @@ pub enum RunError {
          lower --shards"
     )]
     Queues { name: String, queues: u32, shards: u32 },
+    #[error(transparent)]
+    Kernel(#[from] KernelOpenError),
+    #[error(
+        "this kernel does not run XDP programs on live frames ({source}): it takes Linux 5.18; use --backend xdp or raw"
+    )]
+    LiveFrames { source: io::Error },
+    #[error("{shards} shards of --backend kernel need a core each, and {cores} may be used: lower --shards")]
+    Cores { shards: u32, cores: u32 },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
@@ -139,6 +149,15 @@ pub fn ping(options: &PingOptions) -> Result<Finish, RunError> {
             run.give_up_privileges(Capabilities::empty())?;
             ground.keep()?;
             run.go("xdp", rings)
+        }
+        Backend::Kernel => {
+            let rings = kernel::open(options, &run.targets, &run.identities, &craft, plan.fastest_pps())?;
+            let kernel::KernelRings { rings, mut ground } = rings;
+            run.note(&mut ground.notes);
+            run.plan.sources = ground.sources();
+            run.give_up_privileges(kernel::capabilities())?;
+            ground.keep()?;
+            run.go("kernel", rings)
         }
         Backend::Memory => {
             let rings = rings::memory(options, plan.shards, &craft);
@@ -297,12 +316,17 @@ fn join(threads: Vec<ScopedJoinHandle<'_, Result<(), Down>>>) -> Result<Vec<Down
     if panicked { Err(RunError::Panicked) } else { Ok(downs) }
 }
 
-/// Shards take the cores from the last one down, since interrupts tend to fall on the first.
+/// The core of a shard: from the last one down, since interrupts tend to fall on the first. None where there are more
+/// shards than cores.
+fn core_of(shard: usize) -> Option<usize> {
+    let cores = core_affinity::get_core_ids()?;
+    cores.len().checked_sub(shard + 1).map(|index| cores[index].id)
+}
+
 fn pin(shard: usize) {
-    let Some(cores) = core_affinity::get_core_ids() else { return };
-    if shard < cores.len() {
+    if let Some(id) = core_of(shard) {
         // Where it is not permitted (a container's cpuset changed, say), the shard runs where it is put.
-        let _pinned = core_affinity::set_for_current(cores[cores.len() - 1 - shard]);
+        let _pinned = core_affinity::set_for_current(core_affinity::CoreId { id });
     }
 }
 

@@ -116,6 +116,12 @@ impl RunPlan {
         (share as f64 * (UNEVEN - 1.0)) as u64 + UNEVEN_TURNS
     }
 
+    /// Probes a second, at most.
+    #[must_use]
+    pub fn fastest_pps(&self) -> f64 {
+        self.pace_pps
+    }
+
     /// What holds for every probe of one shard.
     #[must_use]
     pub fn of_shard(&self, options: &PingOptions, shard: u16) -> Plan {

@@ -24,6 +24,8 @@ use crate::verdict::{self, Verdict};
 
 const NAME: &str = "megaping_kernel";
 const DESKS: &str = "kernel_desks";
+/// The place of the fill among the shared maps.
+const FILL: usize = 3;
 /// Bytes of metadata that mark a live frame: `MP_KERNEL_MARK`.
 pub const MARK: u32 = 28;
 
@@ -77,7 +79,7 @@ impl Kernel {
     pub fn load(config: &KernelConfig) -> Result<Kernel, LoadError> {
         check(config)?;
         let failed = |source| attach::load_error(NAME, source);
-        let cpus = libbpf_rs::num_possible_cpus().map_err(failed)? as u32;
+        let cpus = Kernel::possible_cpus()?;
         let mut storage = MaybeUninit::uninit();
         let mut open = KernelSkelBuilder::default().open(&mut storage).map_err(failed)?;
         configure(&mut open, config, cpus)?;
@@ -108,6 +110,23 @@ impl Kernel {
             doorbell: MapHandle::try_from(&skeleton.maps.kernel_doorbell).map_err(failed)?,
             cpus,
         })
+    }
+
+    /// CPUs that the machine may have: the program makes room for each.
+    ///
+    /// # Errors
+    /// [`LoadError::Load`] where the kernel does not say.
+    pub fn possible_cpus() -> Result<u32, LoadError> {
+        let cpus = libbpf_rs::num_possible_cpus().map_err(|source| attach::load_error(NAME, source))?;
+        Ok(cpus as u32)
+    }
+
+    /// Writes what follows our header in every payload: [`crate::abi::KERNEL_FILL`] bytes.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`].
+    pub fn set_fill(&self, fill: &[u8]) -> Result<(), LoadError> {
+        self.write(FILL, 0, fill)
     }
 
     /// Whether the program is on its interface still.
