@@ -16,7 +16,7 @@ use crate::net::Hopper;
 const REFUSED_MAX: usize = 256;
 /// How far off the clock of the program in the kernel can be when it stamps an arrival, in nanoseconds.
 const STAMP_ERROR_NS: u32 = 100;
-/// EtherTypes, IPv4 first.
+/// `EtherType`s, IPv4 first.
 const ETHER_TYPES: [[u8; 2]; 2] = [[0x08, 0x00], [0x86, 0xdd]];
 
 /// The kernel ring with the arithmetic of packets in front and the parser behind.

@@ -1,5 +1,5 @@
-//! `--backend xdp` on the lab, end to end: its ledger equals what the world counted, and what goes wrong on the way is
-//! said, survived or refused.
+//! `--backend xdp` and `--backend kernel` on the lab, end to end: their ledgers equal what the world counted, and what goes
+//! wrong on the way is said, survived or refused.
 //!
 //! Needs root (network namespaces, eBPF) and `megaping-lab`, built in the same profile.
 
@@ -18,14 +18,17 @@ use support::{Lab, MEGAPING, Run, assert_equal, count};
 
 const FAMILIES: [(&str, &str); 2] = [("v4", "10.0.0.0-10.0.39.15"), ("v6", "fd00:1::-fd00:1::270f")];
 
-fn xdp(lab: &Lab, args: &[&str]) -> Run {
-    lab.ping(&[&["--backend", "xdp", "-o", "none"], args].concat())
+/// The backends that have a program on the interface.
+const BACKENDS: [&str; 2] = ["xdp", "kernel"];
+
+fn ping_by(lab: &Lab, backend: &str, args: &[&str]) -> Run {
+    lab.ping(&[&["--backend", backend, "-o", "none"], args].concat())
 }
 
-/// Starts megaping, and waits until the steering program is on the interface.
-fn started(lab: &Lab, args: &[&str]) -> Child {
+/// Starts megaping, and waits until its program is on the interface.
+fn started(lab: &Lab, backend: &str, args: &[&str]) -> Child {
     let mut command = lab.command(MEGAPING);
-    command.args(["ping", "--summary", "json", "--backend", "xdp"]).args(args);
+    command.args(["ping", "--summary", "json", "--backend", backend]).args(args);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("megaping starts");
     assert!(within_seconds(10, || is_steered(lab)), "the steering program is not attached");
     child
@@ -60,11 +63,11 @@ fn ended(child: Child) -> Run {
 fn root_the_ledger_equals_the_worlds_counters() {
     let lab =
         Lab::up(&["--dead", "30", "--loss", "20", "--corrupt", "20", "--other-address", "10", "--verify"]);
-    for (family, targets) in FAMILIES {
+    for (backend, (family, targets)) in BACKENDS.into_iter().flat_map(|name| FAMILIES.map(|of| (name, of))) {
         lab.reset();
-        let run = xdp(&lab, &[targets, "-c", "3", "-r", "20k"]);
+        let run = ping_by(&lab, backend, &[targets, "-c", "3", "-r", "20k"]);
         let (summary, world) = (run.summary(), lab.counters());
-        assert_eq!((run.code, &summary["backend"]), (0, &Value::from("xdp")), "{}", run.stderr);
+        assert_eq!((run.code, &summary["backend"]), (0, &Value::from(backend)), "{}", run.stderr);
         assert_eq!(count(&summary["scheduled"]), 30_000);
         // Nothing between the wire and us looks at checksums.
         assert_equal(&summary, &world[family], false);
@@ -72,8 +75,10 @@ fn root_the_ledger_equals_the_worlds_counters() {
             assert!(count(&world[family][behaviour]) > 100, "{family} {behaviour}: {world}");
         }
         let notes = summary["notes"].as_array().expect("a list");
-        assert!(notes.iter().any(|note| note.as_str().is_some_and(|note| note.contains("copy mode"))));
-        assert_eq!(run.stderr.matches("AF_XDP in copy mode").count(), 2, "once, and in the summary");
+        let copies = notes.iter().any(|note| note.as_str().is_some_and(|note| note.contains("copy mode")));
+        assert_eq!(copies, backend == "xdp", "{summary}");
+        let said = run.stderr.matches("AF_XDP in copy mode").count();
+        assert_eq!(said, if copies { 2 } else { 0 }, "once, and in the summary");
         assert!(!is_steered(&lab), "nothing is left on the interface");
     }
 }
@@ -81,12 +86,12 @@ fn root_the_ledger_equals_the_worlds_counters() {
 #[test]
 fn root_errors_are_told_apart_also_when_they_quote_eight_bytes() {
     let lab = Lab::up(&[]);
-    for quote in ["full", "8"] {
+    for (backend, quote) in BACKENDS.into_iter().flat_map(|name| ["full", "8"].map(|quote| (name, quote))) {
         let path = ["--min-hops", "4", "--max-hops", "12", "--mpls", "500", "--unreachable", "100"];
         lab.set(&[&path[..], &["--quote", quote]].concat());
         for (family, targets) in [("v4", "10.0.0.0/20"), ("v6", "fd00:1::/116")] {
             lab.reset();
-            let run = xdp(&lab, &[targets, "-c", "2", "-r", "20k", "--ttl", "8"]);
+            let run = ping_by(&lab, backend, &[targets, "-c", "2", "-r", "20k", "--ttl", "8"]);
             let (summary, world) = (run.summary(), lab.counters());
             assert_equal(&summary, &world[family], false);
             let world = &world[family];
@@ -104,12 +109,15 @@ fn root_errors_are_told_apart_also_when_they_quote_eight_bytes() {
 #[test]
 fn root_arrivals_are_stamped_by_the_steering_program() {
     let lab = Lab::up(&[]);
-    let run = lab.ping(&["--backend", "xdp", "-o", "json", "10.0.0.0/24", "fd00:1::/120", "-c", "1"]);
-    assert_eq!(run.stdout.lines().count(), 512, "{}", run.stderr);
-    for line in run.stdout.lines() {
-        let row: Value = serde_json::from_str(line).expect("one object a line");
-        assert_eq!((&row["stamp_source"], &row["outcome"]), (&"xdp".into(), &"answered".into()), "{line}");
-        assert!(row["rtt_us"].as_f64().is_some_and(|rtt_us| rtt_us > 0.0), "{line}");
+    for backend in BACKENDS {
+        let run = lab.ping(&["--backend", backend, "-o", "json", "10.0.0.0/24", "fd00:1::/120", "-c", "1"]);
+        assert_eq!(run.stdout.lines().count(), 512, "{}", run.stderr);
+        for line in run.stdout.lines() {
+            let row: Value = serde_json::from_str(line).expect("one object a line");
+            let (source, outcome) = (&row["stamp_source"], &row["outcome"]);
+            assert_eq!((source, outcome), (&"xdp".into(), &"answered".into()), "{line}");
+            assert!(row["rtt_us"].as_f64().is_some_and(|rtt_us| rtt_us > 0.0), "{line}");
+        }
     }
 }
 
@@ -150,8 +158,13 @@ fn tcp_through(lab: &Lab) -> bool {
 
 #[test]
 fn root_the_hosts_own_ping_and_tcp_are_untouched_at_full_rate() {
+    BACKENDS.into_iter().for_each(untouched_beside);
+}
+
+fn untouched_beside(backend: &str) {
     let lab = Lab::up(&[]);
-    let ours = started(&lab, &["10.0.0.0/16", "-i", "0.01", "-r", "5M", "--duration", "4", "-o", "none"]);
+    let load = ["10.0.0.0/16", "-i", "0.01", "-r", "5M", "--duration", "4", "-o", "none"];
+    let ours = started(&lab, backend, &load);
     let ping = lab
         .command("ping")
         .args(["-c", "20", "-i", "0.1", "10.5.0.1"])
@@ -174,7 +187,7 @@ fn root_while_it_runs_no_thread_has_a_capability_left() {
     let lab = Lab::up(&[]);
     let store = tempfile::tempdir().expect("a directory");
     let store = store.path().to_str().expect("UTF-8");
-    for backend in ["xdp", "raw", "uring"] {
+    for backend in ["kernel", "xdp", "raw", "uring"] {
         let mut command = lab.command(MEGAPING);
         command.args(["ping", "10.0.0.0/24", "--duration", "20", "-o", "none", "--store", store]);
         command.args(["--backend", backend, "--summary", "json"]).stderr(Stdio::piped());
@@ -222,9 +235,13 @@ fn take_off(lab: &Lab) {
 
 #[test]
 fn root_a_program_that_is_taken_off_ends_the_run_and_says_so() {
+    BACKENDS.into_iter().for_each(taken_off);
+}
+
+fn taken_off(backend: &str) {
     let lab = Lab::up(&[]);
     let running = || {
-        let child = started(&lab, &["10.0.0.0/24", "-i", "0.1", "-t", "0.5", "-o", "none"]);
+        let child = started(&lab, backend, &["10.0.0.0/24", "-i", "0.1", "-t", "0.5", "-o", "none"]);
         thread::sleep(Duration::from_millis(500));
         child
     };
@@ -232,7 +249,7 @@ fn root_a_program_that_is_taken_off_ends_the_run_and_says_so() {
     take_off(&lab);
     let run = ended(child);
     assert_eq!(run.code, 2, "{}", run.stderr);
-    assert!(run.stderr.contains("the steering program was taken off \"near\""), "{}", run.stderr);
+    assert!(run.stderr.contains("our program was taken off \"near\""), "{}", run.stderr);
     assert!(count(&run.summary()["answered"]) > 100, "{}", run.stderr);
 
     // The interface goes, and the program with it.
@@ -247,8 +264,13 @@ fn root_a_program_that_is_taken_off_ends_the_run_and_says_so() {
 
 #[test]
 fn root_an_interface_that_goes_down_and_up_is_survived() {
+    BACKENDS.into_iter().for_each(down_and_up);
+}
+
+fn down_and_up(backend: &str) {
     let lab = Lab::up(&[]);
-    let child = started(&lab, &["10.0.0.0/24", "-i", "0.1", "--duration", "4", "-t", "0.3", "-o", "none"]);
+    let load = ["10.0.0.0/24", "-i", "0.1", "--duration", "4", "-t", "0.3", "-o", "none"];
+    let child = started(&lab, backend, &load);
     thread::sleep(Duration::from_millis(700));
     let ip = |args: &[&str]| assert_eq!(Run::of(lab.command("ip").args(args)).code, 0);
     ip(&["link", "set", "near", "down"]);
@@ -265,8 +287,13 @@ fn root_an_interface_that_goes_down_and_up_is_survived() {
 
 #[test]
 fn root_arrivals_that_find_no_room_mark_what_was_lost_meanwhile() {
+    BACKENDS.into_iter().for_each(no_room);
+}
+
+fn no_room(backend: &str) {
     let lab = Lab::up(&["--dead", "500"]);
-    let child = started(&lab, &["10.0.0.0/24", "-i", "0.05", "--duration", "3", "-t", "0.5", "-o", "json"]);
+    let load = ["10.0.0.0/24", "-i", "0.05", "--duration", "3", "-t", "0.5", "-o", "json"];
+    let child = started(&lab, backend, &load);
     let unix = Run::of(lab.command("cat").arg("/proc/net/unix")).stdout;
     let instance = unix.split("@megaping-instance-").nth(1).and_then(|rest| rest.split_whitespace().next());
     let instance: u16 = instance.and_then(|number| number.parse().ok()).expect("it holds a number");
@@ -298,11 +325,15 @@ fn root_what_stands_in_the_way_is_named_and_left_alone() {
         }
     };
     let once = ["-c", "1", "-t", "0.2"];
-    let try_it = |args: &[&str]| xdp(&lab, &[&once[..], args].concat());
+    let try_it = |args: &[&str]| ping_by(&lab, "xdp", &[&once[..], args].concat());
     refused(&try_it(&["198.18.0.2"]), &["198.18.0.2 is an address of this machine", "--backend raw"]);
     refused(&try_it(&["10.0.0.1", "-I", "nosuch0"]), &["no interface \"nosuch0\"", "`ip link` lists"]);
     refused(&try_it(&["10.0.0.1", "-S", "203.0.113.7"]), &["203.0.113.7 is no address of this machine"]);
     refused(&try_it(&["10.0.0.0/24", "--shards", "3"]), &["3 shards", "\"near\" has 2"]);
+    let many = [&once[..], &["10.0.0.0/24", "--shards", "8"]].concat();
+    if thread::available_parallelism().is_ok_and(|cores| cores.get() < 8) {
+        refused(&ping_by(&lab, "kernel", &many), &["8 shards of --backend kernel need a core each"]);
+    }
 
     let lacking = |capabilities: &str| {
         let mut command = lab.command("setpriv");
@@ -325,10 +356,12 @@ fn root_what_stands_in_the_way_is_named_and_left_alone() {
 #[test]
 fn root_a_killed_process_leaves_nothing_on_the_interface() {
     let lab = Lab::up(&[]);
-    let child = started(&lab, &["10.0.0.0/24", "-o", "none"]);
-    signal(&child, "-KILL");
-    ended(child);
-    assert!(within_seconds(5, || !is_steered(&lab)));
-    let summary = xdp(&lab, &["10.0.0.0/24", "-c", "1"]).summary();
-    assert_eq!(count(&summary["answered"]), 256, "{summary}");
+    for backend in BACKENDS {
+        let child = started(&lab, backend, &["10.0.0.0/24", "-o", "none"]);
+        signal(&child, "-KILL");
+        ended(child);
+        assert!(within_seconds(5, || !is_steered(&lab)));
+        let summary = ping_by(&lab, backend, &["10.0.0.0/24", "-c", "1"]).summary();
+        assert_eq!(count(&summary["answered"]), 256, "{summary}");
+    }
 }
