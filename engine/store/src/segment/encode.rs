@@ -3,12 +3,13 @@
 use std::io;
 
 use megaping_probe::Outcome;
+use megaping_wire::Addr;
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
 use super::header::{BLOCK_RECORD, BlockHeader};
 use super::msgpack::Buffer;
-use super::sort::Sorter;
+use super::sort::{self, Sorter};
 use super::{MAX_BLOCK_ROWS, status};
 
 /// zstd's level: the fastest that still entropy-codes.
@@ -16,8 +17,13 @@ const LEVEL: i32 = 1;
 
 /// Encodes blocks of rows; owns all scratch space and one compression context, so that after the first full
 /// block nothing is allocated.
+///
+/// Rows are read once, in the order in which they lie. What differs from row to row goes into narrow copies, a fifth of
+/// the size and one cache line at most each: it is those that are gathered in the sorted order. A full block of
+/// rows is larger than a second-level cache, and its narrow copies are not.
 pub struct BlockEncoder {
     sorter: Sorter,
+    narrow: Vec<Narrow>,
     hot: Hot,
     v6: V6,
     wide: Vec<u64>,
@@ -27,23 +33,40 @@ pub struct BlockEncoder {
     record: Vec<u8>,
 }
 
-/// The columns that differ from row to row in nearly every block, gathered in one pass over the rows.
+/// What differs from row to row in nearly every block, beside the target.
+#[derive(Clone, Copy, Default)]
+#[repr(align(32))]
+struct Narrow {
+    at: u64,
+    rtt: u64,
+    v4: u32,
+    error: u32,
+    seq: u32,
+    status: u8,
+    reply: u8,
+    stamp_source: u8,
+}
+
+const _: () = assert!(size_of::<Narrow>() == 32, "two to a cache line");
+
+/// The columns of what is narrow, in the sorted order.
 #[derive(Default)]
 struct Hot {
     dts: Vec<i64>,
-    v4: Vec<i64>,
-    target: Vec<i64>,
+    v4: Vec<i32>,
+    target: Vec<u32>,
     rtt: Vec<u64>,
     error: Vec<u32>,
     status: Vec<u8>,
     reply: Vec<u8>,
-    seq: Vec<i64>,
     stamp_source: Vec<u8>,
 }
 
 /// The columns of a block with IPv6 destinations in it.
 #[derive(Default)]
 struct V6 {
+    /// In the order in which the rows lie.
+    destinations: Vec<Addr>,
     family: Vec<u8>,
     hi: Vec<i64>,
     lo: Vec<i64>,
@@ -59,6 +82,7 @@ impl BlockEncoder {
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         Ok(BlockEncoder {
             sorter: Sorter::default(),
+            narrow: Vec::new(),
             hot: Hot::default(),
             v6: V6::default(),
             wide: Vec::new(),
@@ -76,7 +100,8 @@ impl BlockEncoder {
     /// zstd's own, when there is no memory.
     pub fn encode(&mut self, rows: &[Outcome], sequence: u64) -> io::Result<&[u8]> {
         debug_assert!(!rows.is_empty() && rows.len() <= MAX_BLOCK_ROWS);
-        let survey = Survey::new(rows);
+        self.narrow.resize(rows.len(), Narrow::default());
+        let survey = Survey::new(rows, &mut self.narrow, self.sorter.begin(rows.len()));
         self.columns(rows, &survey);
         let raw = self.raw.written();
         let room = BLOCK_RECORD + compress_bound(raw.len());
@@ -100,8 +125,8 @@ impl BlockEncoder {
 
     /// Writes the columns in the order that the table in [`super`] gives.
     fn columns(&mut self, rows: &[Outcome], survey: &Survey) {
-        let order = self.sorter.sort(rows);
-        self.hot.gather(rows, order.clone(), survey.first_ns);
+        let order = self.sorter.sort(rows, survey.target);
+        self.hot.gather(&self.narrow, order, survey.first_ns);
         let raw = &mut self.raw;
         raw.clear();
         raw.put(rows.len() as u32);
@@ -110,8 +135,8 @@ impl BlockEncoder {
         let mut rare = Rare { rows, order, wide: &mut self.wide, delta: &mut self.delta, raw };
         rare.destinations(survey, &self.hot.v4, &mut self.v6);
         rare.responders(survey);
-        rare.raw.put_array(&self.hot.target);
-        rare.raw.put_array(&self.hot.seq);
+        rare.targets(survey, &self.hot.target);
+        rare.deltas(survey.seq, |i| u64::from(self.narrow[i].seq));
         rare.raw.put_array(&self.hot.rtt);
         rare.raw.put_array(&self.hot.error);
         rare.raw.put_array(&self.hot.status);
@@ -134,6 +159,8 @@ struct Survey {
     any_v6: bool,
     /// Bits in which a responder differs from its destination.
     responder: u128,
+    target: u64,
+    seq: u64,
     detail: u64,
     hop_limit: u64,
     size: u64,
@@ -142,14 +169,29 @@ struct Survey {
 }
 
 impl Survey {
-    fn new(rows: &[Outcome]) -> Survey {
+    /// Fills the narrow copies and the sorter's entries on the way.
+    fn new(rows: &[Outcome], narrow: &mut [Narrow], entries: &mut [u64]) -> Survey {
         let first = &rows[0];
         let first_detail = status::detail(first.verdict);
         let mut s = Survey { first_ns: u64::MAX, ..Survey::default() };
-        for row in rows {
+        for (i, ((row, narrow), place)) in rows.iter().zip(narrow).zip(entries).enumerate() {
+            let is_v4 = row.destination.is_v4();
+            *place = sort::entry(row.target, i);
+            *narrow = Narrow {
+                at: row.at.0,
+                rtt: row.rtt_ns,
+                v4: if is_v4 { u32::from_be_bytes(row.destination.v4_octets()) } else { 0 },
+                error: row.error_ns,
+                seq: row.seq,
+                status: status::number(row.verdict) | if is_v4 { 0 } else { NOT_V4 },
+                reply: row.reply_hop_limit,
+                stamp_source: row.stamp_source as u8,
+            };
+            s.target |= row.target ^ first.target;
+            s.seq |= u64::from(row.seq ^ first.seq);
             s.first_ns = s.first_ns.min(row.at.0);
             s.last_ns = s.last_ns.max(row.at.0);
-            s.any_v6 |= !row.destination.is_v4();
+            s.any_v6 |= !is_v4;
             s.responder |= row.destination.to_bits() ^ row.responder.to_bits();
             s.detail |= u64::from(status::detail(row.verdict) ^ first_detail);
             s.hop_limit |= u64::from(row.hop_limit ^ first.hop_limit);
@@ -161,9 +203,12 @@ impl Survey {
     }
 }
 
+/// In a narrow copy's status: the destination is no IPv4 address, and its column repeats the one before.
+const NOT_V4: u8 = 0x80;
+
 impl Hot {
-    fn gather(&mut self, rows: &[Outcome], order: impl Iterator<Item = usize>, base: u64) {
-        let n = rows.len();
+    fn gather(&mut self, narrow: &[Narrow], order: &[u64], base: u64) {
+        let n = order.len();
         self.dts.resize(n, 0);
         self.v4.resize(n, 0);
         self.target.resize(n, 0);
@@ -171,48 +216,75 @@ impl Hot {
         self.error.resize(n, 0);
         self.status.resize(n, 0);
         self.reply.resize(n, 0);
-        self.seq.resize(n, 0);
         self.stamp_source.resize(n, 0);
-        let (mut at, mut v4, mut target, mut seq) = (base, 0u32, 0u64, 0u32);
-        for (k, i) in order.enumerate() {
-            let row = &rows[i];
-            let now =
-                if row.destination.is_v4() { u32::from_be_bytes(row.destination.v4_octets()) } else { v4 };
-            self.dts[k] = row.at.0.wrapping_sub(at).cast_signed();
-            self.v4[k] = i64::from(now.wrapping_sub(v4).cast_signed());
-            self.target[k] = row.target.wrapping_sub(target).cast_signed();
-            self.rtt[k] = row.rtt_ns;
-            self.error[k] = row.error_ns;
-            self.status[k] = status::number(row.verdict);
-            self.reply[k] = row.reply_hop_limit;
-            self.seq[k] = i64::from(row.seq) - i64::from(seq);
-            self.stamp_source[k] = row.stamp_source as u8;
-            (at, v4, target, seq) = (row.at.0, now, row.target, row.seq);
+        // Slices of one length, so that one check serves all columns.
+        let (dts, v4s, targets, rtt) =
+            (&mut self.dts[..n], &mut self.v4[..n], &mut self.target[..n], &mut self.rtt[..n]);
+        let (error, status, reply, stamp_source) =
+            (&mut self.error[..n], &mut self.status[..n], &mut self.reply[..n], &mut self.stamp_source[..n]);
+        let (mut at, mut v4, mut target) = (base, 0u32, 0u32);
+        for (k, &entry) in order.iter().enumerate() {
+            let row = &narrow[sort::index(entry)];
+            let now = if row.status & NOT_V4 == 0 { row.v4 } else { v4 };
+            let low = sort::low_target(entry);
+            dts[k] = row.at.wrapping_sub(at).cast_signed();
+            v4s[k] = now.wrapping_sub(v4).cast_signed();
+            targets[k] = low.wrapping_sub(target);
+            rtt[k] = row.rtt;
+            error[k] = row.error;
+            status[k] = row.status & !NOT_V4;
+            reply[k] = row.reply;
+            stamp_source[k] = row.stamp_source;
+            (at, v4, target) = (row.at, now, low);
         }
     }
 }
 
 /// Writes the columns that seldom vary, gathering only those that do.
-struct Rare<'a, O> {
+struct Rare<'a> {
     rows: &'a [Outcome],
-    order: O,
+    order: &'a [u64],
     wide: &'a mut Vec<u64>,
     delta: &'a mut Vec<i64>,
     raw: &'a mut Buffer,
 }
 
-impl<O: Iterator<Item = usize> + Clone> Rare<'_, O> {
+impl Rare<'_> {
     fn column(&mut self, varies: u64, value: impl Fn(&Outcome) -> u64) {
         if varies == 0 {
             return self.raw.put_array(&[value(&self.rows[0])]);
         }
         self.wide.clear();
-        self.wide.extend(self.order.clone().map(|i| value(&self.rows[i])));
+        self.wide.extend(self.order.iter().map(|&entry| value(&self.rows[sort::index(entry)])));
         self.raw.put_array(self.wide);
     }
 
+    /// The differences between one row and the next; few, where no row differs from the first.
+    fn deltas(&mut self, varies: u64, value: impl Fn(usize) -> u64) {
+        let rows = if varies == 0 { self.order.len().min(2) } else { self.order.len() };
+        let mut before = 0;
+        self.delta.clear();
+        self.delta.extend(self.order[..rows].iter().map(|&entry| {
+            let now = value(sort::index(entry));
+            now.wrapping_sub(std::mem::replace(&mut before, now)).cast_signed()
+        }));
+        self.raw.put_array(self.delta);
+    }
+
+    /// The targets, of which `low` has the differences in 32 bits: enough where all share the bits above, and those are
+    /// zero.
+    fn targets(&mut self, survey: &Survey, low: &[u32]) {
+        let fits = self.rows.first().is_some_and(|row| row.target >> 32 == 0) && survey.target >> 32 == 0;
+        if fits {
+            self.raw.put_array(low)
+        } else {
+            let rows = self.rows;
+            self.deltas(survey.target, |i| rows[i].target)
+        }
+    }
+
     /// The destination: family, IPv4 and both halves of IPv6, each zero in the rows of the other family.
-    fn destinations(&mut self, survey: &Survey, v4: &[i64], v6: &mut V6) {
+    fn destinations(&mut self, survey: &Survey, v4: &[i32], v6: &mut V6) {
         if !survey.any_v6 {
             self.raw.put_array(&[4u8]);
             self.raw.put_array(v4);
@@ -223,9 +295,11 @@ impl<O: Iterator<Item = usize> + Clone> Rare<'_, O> {
         v6.family.resize(n, 0);
         v6.hi.resize(n, 0);
         v6.lo.resize(n, 0);
+        v6.destinations.clear();
+        v6.destinations.extend(self.rows.iter().map(|row| row.destination));
         let (mut hi, mut lo) = (0u64, 0u64);
-        for (k, i) in self.order.clone().enumerate() {
-            let address = self.rows[i].destination;
+        for (k, &entry) in self.order.iter().enumerate() {
+            let address = v6.destinations[sort::index(entry)];
             let bits = address.to_bits();
             let is_v4 = address.is_v4();
             let (now_hi, now_lo) = if is_v4 { (hi, lo) } else { ((bits >> 64) as u64, bits as u64) };
@@ -248,8 +322,8 @@ impl<O: Iterator<Item = usize> + Clone> Rare<'_, O> {
             if survey.responder == 0 {
                 self.delta.push(0);
             } else {
-                self.delta.extend(self.order.clone().map(|i| {
-                    let row = &self.rows[i];
+                self.delta.extend(self.order.iter().map(|&entry| {
+                    let row = &self.rows[sort::index(entry)];
                     let (from, to) = (row.destination.to_bits(), row.responder.to_bits());
                     half(to).wrapping_sub(half(from)).cast_signed()
                 }));

@@ -117,6 +117,13 @@ impl Int for i64 {
     }
 }
 
+impl Int for i32 {
+    #[inline]
+    fn form(self) -> (u64, usize) {
+        i64::from(self).form()
+    }
+}
+
 /// A buffer that keeps its length between blocks, so that nothing is zeroed or allocated after warm-up.
 #[derive(Default)]
 pub struct Buffer {
@@ -225,8 +232,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn columns_are_what_rmp_writes(wide: Vec<i64>, word: Vec<u32>, short: Vec<u16>, byte: Vec<u8>) {
+        fn columns_are_what_rmp_writes(wide: Vec<i64>, half: Vec<i32>, word: Vec<u32>, short: Vec<u16>, byte: Vec<u8>) {
             prop_assert_eq!(written(&wide), by_rmp(wide));
+            prop_assert_eq!(written(&half), by_rmp(half.into_iter().map(i64::from)));
             prop_assert_eq!(written(&word), by_rmp(word.into_iter().map(i64::from)));
             prop_assert_eq!(written(&short), by_rmp(short.into_iter().map(i64::from)));
             prop_assert_eq!(written(&byte), by_rmp(byte.into_iter().map(i64::from)));

@@ -9,61 +9,87 @@ use megaping_probe::Outcome;
 /// A row's place in the order: 32 bits of the target above, the row's index below.
 type Entry = u64;
 
-/// Shift and width of the digits of a key.
-const DIGITS: [(u32, u32); 3] = [(32, 11), (43, 11), (54, 10)];
+/// Widest digit of a key, in bits: a digit has as many places to write to, and they should fit a cache.
+const DIGIT_BITS: u32 = 11;
+/// Digits of a key at most.
+const DIGITS: usize = 32u32.div_ceil(DIGIT_BITS) as usize;
+type Counts = [u32; 1 << DIGIT_BITS];
 
 /// Sorts rows by index; keeps its scratch space.
 #[derive(Default)]
 pub struct Sorter {
     entries: Vec<Entry>,
     swap: Vec<Entry>,
-    counts: Vec<[u32; 1 << 11]>,
+    counts: Vec<Counts>,
 }
 
-impl Sorter {
-    /// The indices of `rows` in the order of target, then time.
-    pub fn sort<'a>(&'a mut self, rows: &[Outcome]) -> impl Iterator<Item = usize> + Clone + use<'a> {
-        // The key is the 32 bits behind those that all targets share: all there are, unless a run has more
-        // than four billion targets.
-        let first = rows.first().map_or(0, |row| row.target);
-        let differ = rows.iter().fold(0, |bits, row| bits | (row.target ^ first));
-        let shift = (64 - differ.leading_zeros()).saturating_sub(32);
-        self.entries.clear();
-        self.entries.extend(rows.iter().enumerate().map(|(i, r)| (r.target >> shift) << 32 | i as u64));
-        self.swap.resize(rows.len(), 0);
-        radix(&mut self.entries, &mut self.swap, &mut self.counts);
-        settle(&mut self.entries, rows);
-        self.entries.iter().map(|&entry| index(entry))
-    }
-}
-
+/// The entry of the row that comes `i`th, as [`Sorter::begin`] wants it.
 #[inline]
-fn index(entry: Entry) -> usize {
+pub fn entry(target: u64, i: usize) -> Entry {
+    target << 32 | i as u64
+}
+
+/// The row that an entry stands for.
+#[inline]
+pub fn index(entry: Entry) -> usize {
     (entry & 0xffff_ffff) as usize
 }
 
-/// Sorts by the upper 32 bits, stably.
-fn radix(entries: &mut [Entry], swap: &mut [Entry], counts: &mut Vec<[u32; 1 << 11]>) {
+/// The lower 32 bits of the row's target, where the bits above are the same in all rows.
+#[inline]
+pub fn low_target(entry: Entry) -> u32 {
+    (entry >> 32) as u32
+}
+
+impl Sorter {
+    /// Room for the entries of `rows` rows, which the caller fills while it looks at them for other reasons.
+    pub fn begin(&mut self, rows: usize) -> &mut [Entry] {
+        self.entries.resize(rows, 0);
+        self.swap.resize(rows, 0);
+        &mut self.entries
+    }
+
+    /// The entries in the order of target, then time. `differ` has all bits in which any target differs from the
+    /// first.
+    pub fn sort(&mut self, rows: &[Outcome], differ: u64) -> &[Entry] {
+        // The key is the 32 bits behind those that all targets share: the lower ones, unless a run has more
+        // than four billion targets.
+        let shift = (64 - differ.leading_zeros()).saturating_sub(32);
+        if shift > 0 {
+            for ((i, row), place) in rows.iter().enumerate().zip(&mut self.entries) {
+                *place = entry(row.target >> shift, i);
+            }
+        }
+        radix(&mut self.entries, &mut self.swap, &mut self.counts, differ >> shift);
+        settle(&mut self.entries, rows);
+        &self.entries
+    }
+}
+
+/// Sorts by the upper 32 bits, stably; `differ` has those of them in which any key differs from the first.
+fn radix(entries: &mut [Entry], swap: &mut [Entry], counts: &mut Vec<Counts>, differ: u64) {
+    // As few passes as there can be, with digits that are no wider than they must be.
+    let bits = 64 - differ.leading_zeros();
+    let passes = bits.div_ceil(DIGIT_BITS) as usize;
+    let width = bits.div_ceil(passes.max(1) as u32);
+    let digits: [(u32, u32); DIGITS] = std::array::from_fn(|pass| (32 + pass as u32 * width, width));
+    let digits = &digits[..passes.min(DIGITS)];
     counts.clear();
-    counts.resize(DIGITS.len(), [0; 1 << 11]);
+    counts.resize(digits.len(), [0; 1 << DIGIT_BITS]);
     for &entry in &*entries {
-        for (count, digit) in counts.iter_mut().zip(DIGITS) {
-            count[value(entry, digit)] += 1;
+        for (count, digit) in counts.iter_mut().zip(digits) {
+            count[value(entry, *digit)] += 1;
         }
     }
     let mut swapped = false;
-    for (count, digit) in counts.iter_mut().zip(DIGITS) {
+    for (count, digit) in counts.iter_mut().zip(digits) {
         let (from, to) = if swapped { (&*swap, &mut *entries) } else { (&*entries, &mut *swap) };
-        let Some(&first) = from.first() else { return };
-        if count[value(first, digit)] as usize == from.len() {
-            continue; // one value for all: the order stays as it is
-        }
         let mut start = 0;
         for n in count.iter_mut() {
             start += std::mem::replace(n, start);
         }
         for &entry in from {
-            let place = &mut count[value(entry, digit)];
+            let place = &mut count[value(entry, *digit)];
             to[*place as usize] = entry;
             *place += 1;
         }
@@ -109,9 +135,15 @@ mod tests {
             }
             let mut expected: Vec<usize> = (0..rows.len()).collect();
             expected.sort_by_key(|&i| (rows[i].target, rows[i].at));
+            let differ = rows.iter().fold(0, |bits, row| bits | (row.target ^ rows[0].target));
             let mut sorter = Sorter::default();
-            prop_assert_eq!(sorter.sort(&rows).collect::<Vec<_>>(), expected.clone());
-            prop_assert_eq!(sorter.sort(&rows).collect::<Vec<_>>(), expected);
+            for _ in 0..2 {
+                for ((i, row), place) in rows.iter().enumerate().zip(sorter.begin(rows.len())) {
+                    *place = entry(row.target, i);
+                }
+                let sorted: Vec<usize> = sorter.sort(&rows, differ).iter().map(|&entry| index(entry)).collect();
+                prop_assert_eq!(&sorted, &expected);
+            }
         }
     }
 }
