@@ -276,10 +276,10 @@ impl Rare<'_> {
     fn targets(&mut self, survey: &Survey, low: &[u32]) {
         let fits = self.rows.first().is_some_and(|row| row.target >> 32 == 0) && survey.target >> 32 == 0;
         if fits {
-            self.raw.put_array(low)
+            self.raw.put_array(low);
         } else {
             let rows = self.rows;
-            self.deltas(survey.target, |i| rows[i].target)
+            self.deltas(survey.target, |i| rows[i].target);
         }
     }
 
