@@ -72,7 +72,8 @@ pub struct Schedule {
     spacing: u128,
     start: Nanos,
     turns: Turns,
-    next: Option<Slot>,
+    // When the next probe is due: asked for more often than it changes.
+    next: Option<Nanos>,
     breathed: Option<Nanos>,
     // What was due after the first and before the second is not worth sending any more.
     skip: (Nanos, Nanos),
@@ -82,11 +83,24 @@ pub struct Schedule {
 #[derive(Clone, Debug)]
 enum Turns {
     /// `first, first + step, ...`, for good.
-    Every { at: Appointment, round_start: Nanos, first: u64, step: u64 },
+    Every(Every),
     /// Those with a bit.
     Owned(Owned),
     /// Nobody's any more.
     Stopped,
+}
+
+/// Turns at even distances, of which `at` is the next.
+#[derive(Clone, Copy, Debug)]
+struct Every {
+    at: Appointment,
+    first: u64,
+    step: u64,
+    round_start: Nanos,
+    // From the round's start, where that begins, and how much more for the next, in 1/2^32 ns.
+    offset: u128,
+    first_offset: u128,
+    spacing: u128,
 }
 
 impl Schedule {
@@ -94,14 +108,17 @@ impl Schedule {
     /// [`Schedule::begin`] says otherwise.
     #[must_use]
     pub fn new(timing: Timing, targets: u64, shard: u64, shards: u64) -> Schedule {
-        let at = Appointment { round: 0, turn: shard };
-        let step = shards.max(1);
-        let turns = if shard < targets {
-            Turns::Every { at, round_start: Nanos(0), first: shard, step }
-        } else {
-            Turns::Stopped
+        let spacing = spacing(&timing, targets);
+        let every = Every {
+            at: Appointment { round: 0, turn: shard },
+            first: shard,
+            step: shards.max(1),
+            round_start: Nanos(0),
+            offset: spacing * u128::from(shard),
+            first_offset: spacing * u128::from(shard),
+            spacing: spacing * u128::from(shards.max(1)),
         };
-        Schedule::with(timing, targets, turns)
+        Schedule::with(timing, targets, if shard < targets { Turns::Every(every) } else { Turns::Stopped })
     }
 
     /// The same, from which turns can be given away: a bit for each target of the run.
@@ -111,7 +128,7 @@ impl Schedule {
     }
 
     fn with(timing: Timing, targets: u64, turns: Turns) -> Schedule {
-        let spacing = (timing.round_ns << 32) / u128::from(targets.max(1));
+        let spacing = spacing(&timing, targets);
         let skip = (Nanos(0), Nanos(0));
         let (start, next, breathed) = (Nanos(0), None, None);
         let mut schedule = Schedule { timing, targets, spacing, start, turns, next, breathed, skip };
@@ -122,8 +139,8 @@ impl Schedule {
     /// Says when the first round begins; before anything was taken.
     pub fn begin(&mut self, start: Nanos) {
         self.start = start;
-        if let Turns::Every { round_start, .. } = &mut self.turns {
-            *round_start = start;
+        if let Turns::Every(every) = &mut self.turns {
+            every.round_start = start;
         }
         self.next = self.look();
     }
@@ -159,7 +176,7 @@ impl Schedule {
     #[inline]
     #[must_use]
     pub fn due(&self) -> Option<Nanos> {
-        self.next.map(|slot| slot.due)
+        self.next
     }
 
     /// Whether a probe that was due at `due` is not worth sending any more.
@@ -172,40 +189,43 @@ impl Schedule {
     /// Takes the next probe off the schedule.
     #[inline]
     pub fn take(&mut self) -> Option<Slot> {
-        let slot = self.next?;
-        match &mut self.turns {
-            Turns::Every { at, round_start, first, step } => {
-                at.turn += *step;
-                if at.turn >= self.targets {
-                    *at = Appointment { round: at.round + 1, turn: *first };
-                    *round_start = *round_start + u64::try_from(self.timing.round_ns).unwrap_or(u64::MAX);
-                }
+        let due = self.next?;
+        let (Appointment { round, turn }, stray) = match &mut self.turns {
+            Turns::Every(every) => {
+                let at = every.at;
+                every.pass(self.targets, &self.timing);
+                (at, false)
             }
-            Turns::Owned(owned) => owned.pass(),
-            Turns::Stopped => {}
-        }
-        self.next = self.look();
-        Some(slot)
-    }
-
-    #[inline]
-    fn look(&self) -> Option<Slot> {
-        let (at, round_start, stray) = match &self.turns {
-            Turns::Every { at, round_start, .. } => (*at, *round_start, false),
             Turns::Owned(owned) => {
-                let (at, stray) = owned.next()?;
-                let past_ns = self.timing.round_ns.saturating_mul(u128::from(at.round));
-                (at, self.start + u64::try_from(past_ns).unwrap_or(u64::MAX), stray)
+                let next = owned.next()?;
+                owned.pass();
+                next
             }
             Turns::Stopped => return None,
         };
-        if self.timing.rounds.is_some_and(|rounds| at.round >= rounds) {
+        self.next = self.look();
+        Some(Slot { turn, round, due, stray })
+    }
+
+    #[inline]
+    fn look(&self) -> Option<Nanos> {
+        let (round, round_start, offset) = match &self.turns {
+            Turns::Every(every) => (every.at.round, every.round_start, every.offset),
+            Turns::Owned(owned) => {
+                let (at, _) = owned.next()?;
+                let past_ns = self.timing.round_ns.saturating_mul(u128::from(at.round));
+                let round_start = self.start + u64::try_from(past_ns).unwrap_or(u64::MAX);
+                (at.round, round_start, self.spacing * u128::from(at.turn))
+            }
+            Turns::Stopped => return None,
+        };
+        if self.timing.rounds.is_some_and(|rounds| round >= rounds) {
             return None;
         }
-        let due = round_start + ((self.spacing * u128::from(at.turn)) >> 32) as u64;
+        let due = round_start + (offset >> 32) as u64;
         match self.timing.length_ns {
             Some(length_ns) if due.since(self.start) >= length_ns => None,
-            _ => Some(Slot { turn: at.turn, round: at.round, due, stray }),
+            _ => Some(due),
         }
     }
 
@@ -214,9 +234,9 @@ impl Schedule {
     #[must_use]
     pub fn following(&self, turn: u64) -> u64 {
         match &self.turns {
-            Turns::Every { first, step, .. } => {
-                let next = turn + step;
-                if next < self.targets { next } else { *first }
+            Turns::Every(every) => {
+                let next = turn + every.step;
+                if next < self.targets { next } else { every.first }
             }
             Turns::Owned(owned) => owned.following(turn),
             Turns::Stopped => turn,
@@ -241,7 +261,7 @@ impl Schedule {
                 self.next = self.look();
                 adopted
             }
-            Turns::Every { .. } => false,
+            Turns::Every(_) => false,
             // Nothing is due any more, this neither.
             Turns::Stopped => true,
         }
@@ -251,7 +271,7 @@ impl Schedule {
     #[must_use]
     pub fn turns(&self) -> u64 {
         match &self.turns {
-            Turns::Every { first, step, .. } => self.targets.saturating_sub(*first).div_ceil(*step),
+            Turns::Every(every) => self.targets.saturating_sub(every.first).div_ceil(every.step),
             Turns::Owned(owned) => owned.len(),
             Turns::Stopped => 0,
         }
@@ -262,6 +282,24 @@ impl Schedule {
         self.turns = Turns::Stopped;
         self.next = None;
     }
+}
+
+impl Every {
+    #[inline]
+    fn pass(&mut self, targets: u64, timing: &Timing) {
+        self.at.turn += self.step;
+        self.offset += self.spacing;
+        if self.at.turn >= targets {
+            self.at = Appointment { round: self.at.round + 1, turn: self.first };
+            self.offset = self.first_offset;
+            self.round_start = self.round_start + u64::try_from(timing.round_ns).unwrap_or(u64::MAX);
+        }
+    }
+}
+
+/// From one turn to the next, in 1/2^32 ns.
+fn spacing(timing: &Timing, targets: u64) -> u128 {
+    (timing.round_ns << 32) / u128::from(targets.max(1))
 }
 
 #[cfg(test)]

@@ -116,6 +116,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const REFUSED: Refused = Refused::Errno(libc::EMSGSIZE);
 
@@ -187,5 +188,108 @@ mod tests {
         assert_eq!(reap_all(&mut outbox), [(2, Ok((35, 5)))]);
         outbox.left(5, 40, 50);
         assert!(reap_all(&mut outbox).is_empty(), "nothing was there to leave");
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Push,
+        Refuse,
+        Left(u32),
+        Dropped(u32),
+        Abandon,
+        Reap,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => Just(Step::Push),
+            1 => Just(Step::Refuse),
+            3 => (0..4u32).prop_map(Step::Left),
+            1 => (0..3u32).prop_map(Step::Dropped),
+            1 => Just(Step::Abandon),
+            6 => Just(Step::Reap),
+        ]
+    }
+
+    /// What became of a packet, by the plainest book-keeping there is.
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Fate {
+        OnRing,
+        Left,
+        Not(Refused),
+    }
+
+    #[derive(Default)]
+    struct Model {
+        // Every packet there ever was; those before `reaped` were told of.
+        fates: Vec<Fate>,
+        reaped: usize,
+        // What the kernel has yet to take, oldest first: which packet, and whether it was given up.
+        ring: VecDeque<(usize, bool)>,
+    }
+
+    impl Model {
+        fn take(&mut self, count: u32, fate: Fate) {
+            for (packet, given_up) in self.ring.drain(..(count as usize).min(self.ring.len())) {
+                if !given_up {
+                    self.fates[packet] = fate;
+                }
+            }
+        }
+
+        fn run(&mut self, step: Step) {
+            match step {
+                Step::Push => {
+                    self.ring.push_back((self.fates.len(), false));
+                    self.fates.push(Fate::OnRing);
+                }
+                Step::Refuse => self.fates.push(Fate::Not(REFUSED)),
+                Step::Left(count) => self.take(count, Fate::Left),
+                Step::Dropped(count) => self.take(count, Fate::Not(REFUSED)),
+                Step::Abandon => {
+                    self.fates.iter_mut().filter(|fate| **fate == Fate::OnRing).for_each(|fate| {
+                        *fate = Fate::Not(Refused::Abandoned);
+                    });
+                    self.ring.iter_mut().for_each(|(_, given_up)| *given_up = true);
+                }
+                Step::Reap => {}
+            }
+        }
+
+        fn reap(&mut self) -> Option<(u64, Fate)> {
+            let fate = *self.fates.get(self.reaped).filter(|fate| **fate != Fate::OnRing)?;
+            self.reaped += 1;
+            Some((self.reaped as u64 - 1, fate))
+        }
+    }
+
+    proptest! {
+        /// Each packet is told of once, in order, with what became of it and of no other.
+        #[test]
+        fn agrees_with_a_model(steps in proptest::collection::vec(step(), 0..300)) {
+            let mut outbox = Outbox::new(16);
+            let mut model = Model::default();
+            for step in steps {
+                if matches!(step, Step::Push | Step::Refuse) && outbox.room() == 0 {
+                    continue;
+                }
+                let token = model.fates.len() as u64;
+                model.run(step);
+                match step {
+                    Step::Push => outbox.push(token),
+                    Step::Refuse => outbox.refuse(token, REFUSED),
+                    Step::Left(count) => outbox.left(count, 10, 20),
+                    Step::Dropped(count) => outbox.dropped(count, REFUSED),
+                    Step::Abandon => outbox.abandon(Refused::Abandoned),
+                    Step::Reap => {
+                        let fate = |result: Result<TimeStamp, Refused>| result.map_or_else(Fate::Not, |_| Fate::Left);
+                        let told = outbox.reap().map(|told| (told.token, fate(told.result)));
+                        prop_assert_eq!(told, model.reap());
+                    }
+                }
+                prop_assert_eq!(outbox.on_ring() as usize, model.ring.len());
+                prop_assert_eq!(outbox.room() as usize, 16 - (model.fates.len() - model.reaped));
+            }
+        }
     }
 }
