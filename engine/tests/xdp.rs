@@ -107,6 +107,16 @@ fn root_errors_are_told_apart_also_when_they_quote_eight_bytes() {
 }
 
 #[test]
+fn root_two_shards_serve_a_queue_each_and_lose_nothing_between_them() {
+    let lab = Lab::up(&["--dead", "20", "--loss", "10"]);
+    let run = ping_by(&lab, "xdp", &["10.0.0.0/20", "fd00:1::/117", "-c", "4", "-r", "20k", "--shards", "2"]);
+    let (summary, world) = (run.summary(), lab.counters());
+    assert_eq!((run.code, count(&summary["shards"])), (0, 2), "{}", run.stderr);
+    assert_equal(&summary, &world["total"], false);
+    assert_eq!(count(&summary["foreign"]), 0, "{summary}");
+}
+
+#[test]
 fn root_arrivals_are_stamped_by_the_steering_program() {
     let lab = Lab::up(&[]);
     for backend in BACKENDS {
