@@ -5,7 +5,9 @@
 //! is the store thread.
 
 pub mod adapter;
+pub mod backend;
 pub mod cli;
+pub mod doctor;
 pub mod duration;
 pub mod instance;
 pub mod keeper;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use megaping::cli::{self, Request};
 use megaping::say::say;
-use megaping::{report, run};
+use megaping::{doctor, report, run};
 
 fn main() -> ExitCode {
     let request = match cli::parse_from(std::env::args_os()) {
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
             finish.exit_code()
         }),
         Request::Report(options) => report::run(&options).map_err(|error| error.to_string()),
+        Request::Doctor(options) => doctor::run(&options).map_err(|error| error.to_string()),
     };
     result.unwrap_or_else(|message| {
         say(format_args!("megaping: {message}"));

@@ -43,3 +43,8 @@ fn ping() {
 fn report() {
     check("help-report", &["megaping", "report"]);
 }
+
+#[test]
+fn doctor() {
+    check("help-doctor", &["megaping", "doctor"]);
+}

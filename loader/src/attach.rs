@@ -146,7 +146,7 @@ fn refuse_occupied(ifname: &str, index: i32) -> Result<(), LoadError> {
     Err(LoadError::Occupied { ifname: ifname.into(), program: info.name, id: there.id })
 }
 
-fn index(ifname: &str) -> Result<i32, LoadError> {
+pub(crate) fn index(ifname: &str) -> Result<i32, LoadError> {
     sys::interface_index(ifname)
         .map_err(|source| LoadError::NoSuchInterface { ifname: ifname.into(), source })
 }

@@ -19,6 +19,7 @@ mod attach;
 mod error;
 pub mod kernel;
 mod pass;
+pub mod probe;
 pub mod steer;
 mod sys;
 mod verdict;

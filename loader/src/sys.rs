@@ -31,15 +31,62 @@ pub struct Attached {
 
 /// Asks netlink for the XDP program of an interface; `None` when there is none.
 pub fn attached(index: i32) -> io::Result<Option<Attached>> {
+    let there = xdp_query(index)?;
+    let driver = there.driver != 0 || there.hardware != 0;
+    let first = [there.driver, there.hardware, there.generic].into_iter().find(|id| *id != 0);
+    Ok(first.map(|id| Attached { id, driver }))
+}
+
+/// What netlink says of an interface: ids of programs, or zero; `NETDEV_XDP_ACT_*`, or zero where nobody says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct XdpQuery {
+    pub driver: u32,
+    pub generic: u32,
+    pub hardware: u32,
+    pub features: u64,
+}
+
+/// `RTM_GETLINK` for what is attached, and the `netdev` family, where there is one, for what could be.
+pub fn xdp_query(index: i32) -> io::Result<XdpQuery> {
     let mut opts = libbpf_sys::bpf_xdp_query_opts {
         sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as libbpf_sys::size_t,
         ..Default::default()
     };
     // SAFETY: `opts` is a live structure whose `sz` says how much of it libbpf may write.
     check(unsafe { libbpf_sys::bpf_xdp_query(index, 0, &raw mut opts) })?;
-    let driver = opts.drv_prog_id != 0 || opts.hw_prog_id != 0;
-    let first = [opts.drv_prog_id, opts.hw_prog_id, opts.skb_prog_id].into_iter().find(|id| *id != 0);
-    Ok(first.map(|id| Attached { id, driver }))
+    Ok(XdpQuery {
+        driver: opts.drv_prog_id,
+        generic: opts.skb_prog_id,
+        hardware: opts.hw_prog_id,
+        features: opts.feature_flags,
+    })
+}
+
+/// Loads an XDP program that drops every frame.
+pub fn load_dropper() -> io::Result<OwnedFd> {
+    // `r0 = XDP_DROP; exit`: registers, offset and what is not set are zero.
+    let instruction = |code, imm| libbpf_sys::bpf_insn { code, imm, ..Default::default() };
+    let code = libbpf_sys::BPF_ALU64 | libbpf_sys::BPF_MOV;
+    let program = [
+        instruction(code as u8, libbpf_sys::XDP_DROP.cast_signed()),
+        instruction((libbpf_sys::BPF_JMP | libbpf_sys::BPF_EXIT) as u8, 0),
+    ];
+    let (name, license) = (c"megaping_probe", c"GPL");
+    // SAFETY: the names are NUL-terminated, `program` has as many instructions as is said, no options are passed;
+    // all outlive the call, which keeps no pointer.
+    let fd = unsafe {
+        libbpf_sys::bpf_prog_load(
+            libbpf_sys::BPF_PROG_TYPE_XDP,
+            name.as_ptr(),
+            license.as_ptr(),
+            program.as_ptr(),
+            program.len() as libbpf_sys::size_t,
+            ptr::null_mut(),
+        )
+    };
+    check(fd)?;
+    // SAFETY: the call succeeded, so `fd` is a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A loaded program's name and the ids of its maps.

@@ -4,10 +4,11 @@
 //! [`PacketRing`] is the trait, [`MemoryRing`] the one for tests and for measuring our own code, [`RawRing`] the
 //! one that runs wherever raw sockets may be opened, [`UringRing`] the one that drives the same sockets through
 //! `io_uring`, [`XdpRing`] the one that goes past the network stack, [`KernelRing`] the one whose packets never leave
-//! the kernel (it has its own face, since it moves no bytes).
+//! the kernel (it has its own face, since it moves no bytes). [`host`] asks what the machine has.
 
 mod clock;
 mod hops;
+pub mod host;
 pub mod kernel;
 pub mod memory;
 mod packet;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::values::{self, Payload};
+use crate::backend::Kind;
 
 /// High-performance ping: millions of targets, every probe accounted for.
 #[derive(Parser, Debug)]
@@ -30,6 +31,8 @@ pub(super) enum Command {
     Ping(Box<PingArgs>),
     /// Report per target on what a run has stored
     Report(ReportArgs),
+    /// Say what this machine has for probing, and which backend it gets
+    Doctor(DoctorArgs),
 }
 
 const PING_EXAMPLES: &str = "\
@@ -168,6 +171,37 @@ pub(super) struct ReportArgs {
     pub top: Option<usize>,
 }
 
+const DOCTOR_EXAMPLES: &str = "\
+Reads, and changes nothing: no program is attached, no packet sent. Without root it says what it could not see.
+
+--measure sends, for a second by each usable backend, as fast as that goes: to 127.0.0.1, or, by an IFACE that
+you name, to the --target that you name. That must be a neighbour on the link, with no router in between, and
+yours to flood; every probe has a hop limit of 1, so that none goes any further.
+
+Examples:
+  megaping doctor
+  megaping doctor eth1 -o json
+  megaping doctor lo --measure
+
+Exit status: 0 when some backend works, 1 when none does, 2 for an error.";
+
+#[derive(Args, Debug)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(super) struct DoctorArgs {
+    /// The interface that probes would leave by [default: that of the default route]
+    #[arg(value_name = "IFACE", value_parser = values::interface)]
+    pub interface: Option<String>,
+    /// Form of the report: text or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    pub output: DoctorFormat,
+    /// Measure what the usable backends can send: see below
+    #[arg(long)]
+    pub measure: bool,
+    /// Whom to send to while measuring by IFACE
+    #[arg(long, value_name = "ADDRESS", value_parser = values::neighbour, requires = "measure")]
+    pub target: Option<IpAddr>,
+}
+
 /// The way to the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Backend {
@@ -183,6 +217,19 @@ pub enum Backend {
     Kernel,
     /// A simulated network in this process.
     Memory,
+}
+
+impl Backend {
+    /// The name of one that `auto` can take.
+    #[must_use]
+    pub const fn of(kind: Kind) -> Backend {
+        match kind {
+            Kind::Raw => Backend::Raw,
+            Kind::Uring => Backend::Uring,
+            Kind::Xdp => Backend::Xdp,
+            Kind::Kernel => Backend::Kernel,
+        }
+    }
 }
 
 /// The form of outcomes on standard output.
@@ -218,6 +265,15 @@ pub enum ReportFormat {
     Json,
     /// Comma-separated, with a header line.
     Csv,
+}
+
+/// The form of a diagnosis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum DoctorFormat {
+    /// Lines for people.
+    Text,
+    /// One object.
+    Json,
 }
 
 /// What a report is ordered by.

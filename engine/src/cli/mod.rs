@@ -12,8 +12,8 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 
-pub use args::{Backend, Cli, OutputFormat, ReportFormat, SortKey, SummaryFormat};
-pub use options::{PingOptions, ReportOptions, UsageError};
+pub use args::{Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SortKey, SummaryFormat};
+pub use options::{DoctorOptions, MeasureOptions, PingOptions, ReportOptions, UsageError};
 pub use values::{MAX_PATTERN_LEN, MAX_SIZE, Payload, ValueError};
 
 /// What the user asked for.
@@ -23,6 +23,8 @@ pub enum Request {
     Ping(Box<PingOptions>),
     /// `megaping report`.
     Report(ReportOptions),
+    /// `megaping doctor`.
+    Doctor(DoctorOptions),
 }
 
 /// Reads a command line, program name first.
@@ -41,6 +43,7 @@ where
     let (name, request) = match cli.command {
         args::Command::Ping(args) => ("ping", options::ping(*args).map(|ping| Request::Ping(Box::new(ping)))),
         args::Command::Report(args) => ("report", options::report(args).map(Request::Report)),
+        args::Command::Doctor(args) => ("doctor", Ok(Request::Doctor(options::doctor(args)))),
     };
     request.map_err(|error| {
         let command = command.find_subcommand_mut(name).expect("the command that was just parsed");

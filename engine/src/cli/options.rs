@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::args::{Backend, OutputFormat, PingArgs, ReportArgs, ReportFormat, SortKey, SummaryFormat};
+use super::args::{
+    Backend, DoctorArgs, DoctorFormat, OutputFormat, PingArgs, ReportArgs, ReportFormat, SortKey,
+    SummaryFormat,
+};
 use super::values::Payload;
 use crate::targets::{Family, TargetRequest, TargetSet};
 
@@ -65,6 +68,24 @@ pub struct ReportOptions {
     pub sort: SortKey,
     /// How many rows of it; none: all.
     pub top: Option<usize>,
+}
+
+/// A run of `megaping doctor`, checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DoctorOptions {
+    /// The interface to look at; none: that of the default route.
+    pub interface: Option<String>,
+    /// The form of the report.
+    pub output: DoctorFormat,
+    /// Whether to measure, too.
+    pub measure: Option<MeasureOptions>,
+}
+
+/// What `megaping doctor` measures.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MeasureOptions {
+    /// To whom; none: the loopback.
+    pub target: Option<IpAddr>,
 }
 
 /// Flags that are right alone and wrong together.
@@ -179,6 +200,11 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
 pub(super) fn report(args: ReportArgs) -> Result<ReportOptions, UsageError> {
     let store = args.dir.or(args.store).ok_or(UsageError::NoStore)?;
     Ok(ReportOptions { store, output: args.output, sort: args.sort, top: args.top })
+}
+
+pub(super) fn doctor(args: DoctorArgs) -> DoctorOptions {
+    let measure = args.measure.then_some(MeasureOptions { target: args.target });
+    DoctorOptions { interface: args.interface, output: args.output, measure }
 }
 
 fn sources(

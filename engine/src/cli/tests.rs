@@ -63,6 +63,13 @@ fn every_flag_is_read() {
     }
     let Ok(Request::Report(report)) = run("report DIR --sort p99 --top 5 -o csv") else { panic!() };
     assert_eq!((report.sort, report.top, report.output), (SortKey::P99, Some(5), ReportFormat::Csv));
+    let Ok(Request::Doctor(doctor)) = run("doctor eth0 --measure --target ::ffff:192.0.2.1 -o json") else {
+        panic!()
+    };
+    assert_eq!((doctor.interface.as_deref(), doctor.output), (Some("eth0"), DoctorFormat::Json));
+    assert_eq!(doctor.measure.unwrap().target.unwrap().to_string(), "192.0.2.1");
+    let Ok(Request::Doctor(doctor)) = run("doctor") else { panic!() };
+    assert_eq!((doctor.interface, doctor.measure), (None, None));
     let Ok(Request::Report(report)) = run("report --store DIR") else { panic!() };
     assert_eq!(report.store.to_str(), Some("DIR"));
 }
@@ -110,6 +117,12 @@ fn every_mistake_is_a_clear_sentence_and_exit_code_two() {
         ("report", "no directory"),
         ("report a --store b", "cannot be used with"),
         ("report a --top 0", "from 1"),
+        ("doctor a b", "unexpected argument 'b'"),
+        ("doctor /dev/null", "1 to 15 characters"),
+        ("doctor -o csv", "text, json"),
+        ("doctor eth0 --target 192.0.2.1", "--measure"),
+        ("doctor eth0 --measure --target here", "the address of one host"),
+        ("doctor eth0 --measure --target 224.0.0.1", "the address of one host"),
         ("fly", "fly"),
         ("", "Usage"),
     ] {
@@ -118,7 +131,16 @@ fn every_mistake_is_a_clear_sentence_and_exit_code_two() {
         assert!(message.contains(words), "{line}: {message}");
         assert_eq!(error.exit_code(), 2, "{line}");
     }
-    for line in ["--help", "help", "help ping", "ping --help", "report -h", "--version", "ping --version"] {
+    for line in [
+        "--help",
+        "help",
+        "help ping",
+        "ping --help",
+        "report -h",
+        "doctor -h",
+        "--version",
+        "ping --version",
+    ] {
         let error = run(line).expect_err(line);
         assert!(matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion), "{line}");
         assert_eq!(error.exit_code(), 0, "{line}");

@@ -65,6 +65,9 @@ pub enum ValueError {
     /// Not a name that an interface can have.
     #[error("an interface has a name of 1 to 15 characters without blanks or slashes, as in eth0")]
     NotAnInterface,
+    /// Not the address of one host.
+    #[error("the address of one host is wanted, as in 192.0.2.7 or 2001:db8::7")]
+    NotAHost,
     /// Not an address to send from.
     #[error("an address of this machine is wanted, as in 192.0.2.7 or 2001:db8::7")]
     NotASource,
@@ -171,4 +174,8 @@ pub(super) fn source(text: &str) -> Result<IpAddr, ValueError> {
     let ip: IpAddr = text.parse().map_err(|_| ValueError::NotASource)?;
     let ip = ip.to_canonical();
     if ip.is_unspecified() || ip.is_multicast() { Err(ValueError::NotASource) } else { Ok(ip) }
+}
+
+pub(super) fn neighbour(text: &str) -> Result<IpAddr, ValueError> {
+    source(text).map_err(|_| ValueError::NotAHost)
 }

@@ -6,6 +6,7 @@
 //!   store thread: print and spool
 //! ```
 
+mod auto;
 mod finish;
 mod ground;
 mod kernel;
@@ -26,7 +27,7 @@ use megaping_ring::{Clock, KernelOpenError, Monotonic, OpenError, UringOpenError
 use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
 
-use crate::cli::{Backend, OutputFormat, PingOptions, UsageError};
+use crate::cli::{OutputFormat, PingOptions, UsageError};
 use crate::instance::Instance;
 use crate::keeper::Keeper;
 use crate::mailbox::posts;
@@ -39,6 +40,7 @@ use crate::sink::{Sink, SinkBoard, SinkEnd};
 use crate::summary::LawBroken;
 use crate::targets::{self, TargetError, TargetSet};
 
+use auto::Open;
 pub use finish::Finish;
 pub use plan::RunPlan;
 pub use walk::Walk;
@@ -131,36 +133,34 @@ pub fn ping(options: &PingOptions) -> Result<Finish, RunError> {
     let order_seed = random();
     let craft = Craft::new(&rings::fill(options, &mut random));
     let mut run = Run { options, plan, targets, identities, order_seed, notes: Vec::new() };
-    match options.backend {
-        Backend::Auto | Backend::Raw => {
-            let rings = rings::raw(options, &run.targets, &run.identities, &craft)?;
+    let (open, remark) = auto::open(&run, &craft)?;
+    run.note(&mut remark.into_iter().collect());
+    match open {
+        Open::Raw(rings) => {
             run.give_up_privileges(Capabilities::empty())?;
             run.go("raw", rings)
         }
-        Backend::Uring => {
-            let rings = rings::uring(options, &run.targets, &run.identities, &craft)?;
+        Open::Uring(rings) => {
             run.give_up_privileges(Capabilities::empty())?;
             run.go("uring", rings)
         }
-        Backend::Xdp => {
-            let xdp::Xdp { rings, mut ground } = xdp::open(options, &run.targets, &run.identities, &craft)?;
+        Open::Xdp(xdp) => {
+            let xdp::Xdp { rings, mut ground } = *xdp;
             run.note(&mut ground.notes);
             run.plan.sources = ground.sources();
             run.give_up_privileges(Capabilities::empty())?;
             ground.keep()?;
             run.go("xdp", rings)
         }
-        Backend::Kernel => {
-            let rings = kernel::open(options, &run.targets, &run.identities, &craft, plan.fastest_pps())?;
-            let kernel::KernelRings { rings, mut ground } = rings;
+        Open::Kernel(rings) => {
+            let kernel::KernelRings { rings, mut ground } = *rings;
             run.note(&mut ground.notes);
             run.plan.sources = ground.sources();
             run.give_up_privileges(kernel::capabilities())?;
             ground.keep()?;
             run.go("kernel", rings)
         }
-        Backend::Memory => {
-            let rings = rings::memory(options, plan.shards, &craft);
+        Open::Memory(rings) => {
             run.give_up_privileges(Capabilities::empty())?;
             run.go("memory", rings)
         }

@@ -52,6 +52,14 @@ use kernel::{Enter, Kernel, Ticket};
 use lane::{Arrival, Lane};
 use send::Sender;
 
+/// Tries what the ring needs of `io_uring`, without a socket; `masked` is as in [`UringConfig::masked`].
+///
+/// # Errors
+/// [`UringOpenError`] but for its variants about sockets and buffers.
+pub fn probe(masked: &[Feature]) -> Result<TaskWork, UringOpenError> {
+    features::probe(masked)
+}
+
 /// Messages that the kernel takes out of a socket at a stretch (`MULTISHOT_MAX_RETRY`): more take another call.
 const STRETCH: u16 = 32;
 
