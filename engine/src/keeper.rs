@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use megaping_probe::Outcome;
-use megaping_store::archive::Archiver;
+use megaping_store::archive::{Archiver, Pace};
 use megaping_store::{Spool, SpoolOptions, StoreError};
 
+use crate::cli::ArchiveFormat;
 use crate::say::say;
 use crate::summary::StoreSummary;
 
@@ -14,10 +15,14 @@ use crate::summary::StoreSummary;
 /// large ones are read faster.
 const SEGMENT_AGE: Duration = Duration::from_mins(1);
 
+/// At its end a run makes Parquet files for this long at most; it is not held up for minutes by what came in faster
+/// than it can be archived.
+const LAST_ARCHIVING: Duration = Duration::from_secs(10);
+
 /// A store that is open for writing.
 pub struct Keeper {
     spool: Spool,
-    archiver: Archiver,
+    archiver: Option<Archiver>,
     // Rows that came after the store had failed: accounted for, and gone.
     refused: u64,
     // Rows of earlier runs, which are archived before ours.
@@ -29,7 +34,7 @@ impl Keeper {
     ///
     /// # Errors
     /// [`StoreError`] when the directory cannot be written or is in use.
-    pub fn open(dir: &Path) -> Result<Keeper, StoreError> {
+    pub fn open(dir: &Path, archive: ArchiveFormat) -> Result<Keeper, StoreError> {
         let options = SpoolOptions { node: node_name(), segment_age: SEGMENT_AGE, ..SpoolOptions::default() };
         let (spool, recovery) = Spool::open(dir, options)?;
         for (path, bytes) in &recovery.torn {
@@ -38,7 +43,10 @@ impl Keeper {
                 path.display()
             ));
         }
-        let archiver = Archiver::start(&spool)?;
+        let archiver = match archive {
+            ArchiveFormat::Parquet => Some(Archiver::start(&spool, Pace::WhenIdle)?),
+            ArchiveFormat::None => None,
+        };
         let recovered = recovery.rows;
         Ok(Keeper { spool, archiver, refused: 0, recovered })
     }
@@ -63,26 +71,27 @@ impl Keeper {
     pub fn tick(&mut self, now: Instant) -> Result<(), StoreError> {
         self.spool.tick(now)?;
         self.pass_on();
-        if let Some(error) = self.archiver.take_error() {
+        if let Some(error) = self.archiver.as_ref().and_then(Archiver::take_error) {
             say(format_args!("megaping: {error} (the results are safe in the spool)"));
         }
         Ok(())
     }
 
     fn pass_on(&mut self) {
-        for segment in self.spool.take_sealed() {
-            self.archiver.submit(segment);
+        let sealed = self.spool.take_sealed();
+        if let Some(archiver) = &self.archiver {
+            sealed.into_iter().for_each(|segment| archiver.submit(segment));
         }
     }
 
-    /// Writes and archives all that is left; says where every row is.
+    /// Writes all that is left, archives what there is time for, and says where every row is.
     pub fn close(mut self) -> (StoreSummary, Result<(), StoreError>) {
         let spooled = self.spool.close();
         if spooled.is_err() {
             self.spool.reject();
         }
         self.pass_on();
-        let archived = self.archiver.close();
+        let archived = self.archiver.map_or(Ok(()), |archiver| archiver.close(LAST_ARCHIVING));
         let counters = self.spool.counters();
         let archived_rows = counters.archived.saturating_sub(self.recovered).min(counters.spooled);
         let summary = StoreSummary {

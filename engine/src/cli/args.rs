@@ -140,6 +140,10 @@ pub(super) struct PingArgs {
     /// Keep all outcomes in this directory, for megaping report
     #[arg(long, value_name = "DIR", help_heading = "Results", env = "MEGAPING_STORE", hide_env = true)]
     pub store: Option<PathBuf>,
+    /// What becomes of the spool, in idle time: parquet, or none to leave it as it is
+    #[arg(long, value_name = "FORMAT", help_heading = "Results", default_value = "parquet")]
+    #[arg(env = "MEGAPING_ARCHIVE", hide_env = true, hide_possible_values = true)]
+    pub archive: ArchiveFormat,
 }
 
 const REPORT_EXAMPLES: &str = "\
@@ -242,6 +246,15 @@ pub enum OutputFormat {
     /// Comma-separated, with a header line.
     Csv,
     /// Nothing.
+    None,
+}
+
+/// What a store's spool becomes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ArchiveFormat {
+    /// Parquet files, made while the machine has time for it.
+    Parquet,
+    /// Nothing: segments stay in the spool.
     None,
 }
 

@@ -12,7 +12,9 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 
-pub use args::{Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SortKey, SummaryFormat};
+pub use args::{
+    ArchiveFormat, Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SortKey, SummaryFormat,
+};
 pub use options::{DoctorOptions, MeasureOptions, PingOptions, ReportOptions, UsageError};
 pub use values::{MAX_PATTERN_LEN, MAX_SIZE, Payload, ValueError};
 

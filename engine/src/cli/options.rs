@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::args::{
-    Backend, DoctorArgs, DoctorFormat, OutputFormat, PingArgs, ReportArgs, ReportFormat, SortKey,
-    SummaryFormat,
+    ArchiveFormat, Backend, DoctorArgs, DoctorFormat, OutputFormat, PingArgs, ReportArgs, ReportFormat,
+    SortKey, SummaryFormat,
 };
 use super::values::Payload;
 use crate::targets::{Family, TargetRequest, TargetSet};
@@ -55,6 +55,8 @@ pub struct PingOptions {
     pub summary: SummaryFormat,
     /// Where to keep outcomes.
     pub store: Option<PathBuf>,
+    /// What they become there.
+    pub archive: ArchiveFormat,
 }
 
 /// A run of `megaping report`, checked.
@@ -194,6 +196,7 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
         output: args.output,
         summary: args.summary,
         store: args.store,
+        archive: args.archive,
     })
 }
 

@@ -33,13 +33,14 @@ fn defaults_are_those_of_the_help() {
     assert_eq!((options.payload_len, options.hop_limit, options.dscp, options.shards), (32, 64, 0, 1));
     assert_eq!((options.payload, options.backend), (Payload::Random, Backend::Auto));
     assert_eq!((options.output, options.summary), (OutputFormat::Text, SummaryFormat::Text));
+    assert_eq!((options.store, options.archive), (None, ArchiveFormat::Parquet));
 }
 
 #[test]
 fn every_flag_is_read() {
     let options = ping(
         "-c 3 -i 200ms -r 1.5M -t 2 -s 56 --duration 1m --ttl 9 --dscp ef --backend raw --shards 2 -I eth0 \
-         -S 192.0.2.7 -S 2001:db8::7 -o json --summary none --store DIR --file a --file - --exclude b --seed 7 \
+         -S 192.0.2.7 -S 2001:db8::7 -o json --summary none --store DIR --archive none --file a --file - --exclude b --seed 7 \
          --payload pattern:c0FFee 10.0.0.0/8 fd00::1",
     );
     assert_eq!((options.count, options.rate_pps, options.seed), (Some(3), Some(1_500_000), Some(7)));
@@ -48,6 +49,7 @@ fn every_flag_is_read() {
     assert_eq!((options.payload_len, options.hop_limit, options.dscp, options.shards), (56, 9, 46, 2));
     assert_eq!(options.payload, Payload::Pattern(vec![0xc0, 0xff, 0xee]));
     assert_eq!(options.interface.as_deref(), Some("eth0"));
+    assert_eq!((options.store.as_deref(), options.archive), (Some("DIR".as_ref()), ArchiveFormat::None));
     assert_eq!(options.source_v4.unwrap().to_string(), "192.0.2.7");
     assert_eq!(options.source_v6.unwrap().to_string(), "2001:db8::7");
     assert_eq!((options.targets.files.len(), options.targets.excludes.len()), (2, 1));
@@ -114,6 +116,7 @@ fn every_mistake_is_a_clear_sentence_and_exit_code_two() {
         ("ping -f - -f -", "named twice"),
         ("ping -f - --exclude -", "named twice"),
         ("ping x -o xml", "csv"),
+        ("ping x --archive tar", "parquet"),
         ("report", "no directory"),
         ("report a --store b", "cannot be used with"),
         ("report a --top 0", "from 1"),

@@ -198,7 +198,8 @@ impl Run<'_> {
             self.plan = self.plan.on_shared_rings();
         }
         // After the rings: a run that may not send leaves no directory behind.
-        let keeper = self.options.store.as_deref().map(Keeper::open).transpose()?;
+        let keeper =
+            self.options.store.as_deref().map(|dir| Keeper::open(dir, self.options.archive)).transpose()?;
         let stop = watch::Signals::catch().map_err(RunError::Signals)?;
         let boards: Vec<Arc<Board>> = rings.iter().map(|_| Arc::default()).collect();
         let (shards, lanes) = self.shards(rings, &boards);

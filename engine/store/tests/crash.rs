@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use megaping_probe::{Marks, Nanos, Outcome, StampSource, Verdict};
-use megaping_store::archive::Archiver;
+use megaping_store::archive::{Archiver, Pace};
 use megaping_store::report::{Reader, Seen};
 use megaping_store::{Spool, SpoolOptions};
 use megaping_wire::Addr;
@@ -56,7 +56,7 @@ fn options() -> SpoolOptions {
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let (mut spool, _) = Spool::open(Path::new(&dir), options()).unwrap();
-    let archiver = Archiver::start(&spool).unwrap();
+    let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
     let start = Instant::now();
     let mut next = 0;
     // The parent kills it long before; a lost parent does not leave it running.
@@ -143,9 +143,9 @@ fn nothing_that_was_counted_is_lost_to_kill_9() {
         rows += counted;
 
         let (mut spool, recovery) = Spool::open(dir.path(), options()).unwrap();
-        let archiver = Archiver::start(&spool).unwrap();
+        let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
         spool.take_sealed().into_iter().for_each(|segment| archiver.submit(segment));
-        archiver.close().unwrap();
+        archiver.close(Duration::MAX).unwrap();
         assert!(spool.counters().archived >= recovery.rows);
         let left = std::fs::read_dir(dir.path().join("spool")).unwrap().count();
         assert_eq!(left, 0, "kill {kill}: everything is archived");

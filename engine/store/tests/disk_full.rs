@@ -6,10 +6,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use megaping_probe::{Marks, Nanos, Outcome, StampSource, Verdict};
-use megaping_store::archive::Archiver;
+use megaping_store::archive::{Archiver, Pace};
 use megaping_store::report::Reader;
 use megaping_store::{Spool, SpoolOptions, StoreError};
 use megaping_wire::Addr;
@@ -101,15 +101,15 @@ fn child() {
     while std::fs::write(&ballast, &free).is_err() {
         free.truncate(free.len() - 4096);
     }
-    let archiver = Archiver::start(&spool).unwrap();
+    let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
     archiver.submit(segment.clone());
-    let text = archiver.close().unwrap_err().to_string();
+    let text = archiver.close(Duration::MAX).unwrap_err().to_string();
     assert!(text.contains("parquet"), "{text}");
     assert!(segment.exists());
     std::fs::remove_file(&ballast).unwrap();
-    let archiver = Archiver::start(&spool).unwrap();
+    let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
     archiver.submit(segment.clone());
-    archiver.close().unwrap();
+    archiver.close(Duration::MAX).unwrap();
     assert!(!segment.exists());
     assert_eq!(rows_read(dir), (0..accepted as u32).collect::<Vec<_>>());
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use megaping_probe::{Marks, Nanos, Outcome, StampSource, Verdict};
-use megaping_store::archive::Archiver;
+use megaping_store::archive::{Archiver, Pace};
 use megaping_store::report::Reader;
 use megaping_store::{Spool, SpoolOptions};
 use megaping_wire::Addr;
@@ -43,7 +43,7 @@ fn every_durable_row_is_seen_once_while_files_come_and_go() {
     let (spooled, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let archiver = Archiver::start(&spool).unwrap();
+            let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
             for n in (0..20_000).step_by(40) {
                 if stop.load(Ordering::Relaxed) {
                     break;
@@ -55,7 +55,7 @@ fn every_durable_row_is_seen_once_while_files_come_and_go() {
             }
             spool.close().unwrap();
             spool.take_sealed().into_iter().for_each(|s| archiver.submit(s));
-            archiver.close().unwrap();
+            archiver.close(Duration::MAX).unwrap();
         });
         while spooled.load(Ordering::Acquire) == 0 {
             std::thread::yield_now();

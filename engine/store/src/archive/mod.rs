@@ -5,6 +5,12 @@
 //! then is the segment removed. The name follows from the segment alone, so that a file is made exactly once
 //! whenever the power fails: where both exist, the Parquet file counts and the segment goes.
 //!
+//! # When
+//!
+//! A Parquet file costs several times what spooling its rows costs. [`Pace::WhenIdle`] makes one when half a
+//! processor is free, so that archiving never competes with probing. Until then, and when a run ends with more
+//! than fits in the time that [`Archiver::close`] is given, segments stay in the spool. Reports read both.
+//!
 //! # Schema
 //!
 //! | column | type | null | holds |
@@ -30,104 +36,11 @@
 //! metadata names the node (`megaping.node`).
 
 mod columns;
+mod spare;
 #[cfg(test)]
 mod tests;
+mod worker;
 mod write;
 
-use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
-
+pub use worker::{Archiver, Pace};
 pub use write::{Archived, archive};
-
-use crate::segment::BlockDecoder;
-use crate::{Spool, StoreError};
-
-/// A thread that turns sealed segments into Parquet files.
-#[derive(Debug)]
-pub struct Archiver {
-    submit: mpsc::Sender<PathBuf>,
-    thread: JoinHandle<Result<(), StoreError>>,
-    last_error: Arc<Mutex<Option<StoreError>>>,
-}
-
-impl Archiver {
-    /// Starts the thread for the store of `spool`, whose `archived` counter it moves.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`] when there is no thread or no memory to be had.
-    pub fn start(spool: &Spool) -> Result<Archiver, StoreError> {
-        let dir = spool.dir().to_owned();
-        let decoder = BlockDecoder::new().map_err(StoreError::io("prepare zstd for", &dir))?;
-        let (submit, inbox) = mpsc::channel();
-        let last_error = Arc::new(Mutex::new(None));
-        let worker = Worker {
-            dir: dir.clone(),
-            decoder,
-            waiting: VecDeque::new(),
-            archived: spool.archived(),
-            last_error: Arc::clone(&last_error),
-        };
-        let thread = std::thread::Builder::new().name("archive".into()).spawn(move || worker.run(&inbox));
-        let thread = thread.map_err(StoreError::io("start a thread for", &dir))?;
-        Ok(Archiver { submit, thread, last_error })
-    }
-
-    /// Hands a sealed segment over. It stays in the spool until its Parquet file is durable: one that cannot
-    /// be written is tried again with every later one, and by the next process.
-    pub fn submit(&self, segment: PathBuf) {
-        // The thread ends only in `close`, which takes the archiver away.
-        let _ = self.submit.send(segment);
-    }
-
-    /// The last failure since the last call: to be told, not to be acted upon.
-    #[must_use]
-    pub fn take_error(&self) -> Option<StoreError> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Finishes everything that was submitted, and ends the thread.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the first segment that could not be archived: it and those behind it stay in the
-    /// spool, where reports find them, too.
-    pub fn close(self) -> Result<(), StoreError> {
-        drop(self.submit);
-        match self.thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    }
-}
-
-struct Worker {
-    dir: PathBuf,
-    decoder: BlockDecoder,
-    waiting: VecDeque<PathBuf>,
-    archived: Arc<AtomicU64>,
-    last_error: Arc<Mutex<Option<StoreError>>>,
-}
-
-impl Worker {
-    fn run(mut self, inbox: &mpsc::Receiver<PathBuf>) -> Result<(), StoreError> {
-        while let Ok(segment) = inbox.recv() {
-            self.waiting.push_back(segment);
-            if let Err(error) = self.drain() {
-                *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            }
-        }
-        self.drain()
-    }
-
-    /// Archives what waits, oldest first, up to the first failure.
-    fn drain(&mut self) -> Result<(), StoreError> {
-        while let Some(segment) = self.waiting.front() {
-            let done = archive(&self.dir, segment, &mut self.decoder)?;
-            self.archived.fetch_add(done.rows, Ordering::Relaxed);
-            self.waiting.pop_front();
-        }
-        Ok(())
-    }
-}

@@ -1,8 +1,9 @@
 //! Once, whatever happens in between.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{Archiver, archive};
+use super::{Archiver, Pace, archive};
 use crate::report::{Reader, Seen};
 use crate::segment::BlockDecoder;
 use crate::segment::testing::{outcome, plain};
@@ -111,12 +112,12 @@ fn the_thread_drains_at_close_and_counts() {
     let dir = tempfile::tempdir().unwrap();
     let rows: Vec<_> = (0..200).map(plain).collect();
     let (mut spool, sealed) = spooled(dir.path(), &rows);
-    let archiver = Archiver::start(&spool).unwrap();
+    let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
     archiver.submit(sealed);
     spool.push(&rows, 0).unwrap();
     spool.close().unwrap();
     spool.take_sealed().into_iter().for_each(|s| archiver.submit(s));
-    archiver.close().unwrap();
+    archiver.close(Duration::MAX).unwrap();
     assert_eq!((spool.counters().spooled, spool.counters().archived), (400, 400));
     let hour = dir.path().join("parquet/date=2023-11-14/hour=22");
     assert_eq!(std::fs::read_dir(hour).unwrap().count(), 2);
@@ -128,11 +129,30 @@ fn a_segment_that_cannot_be_archived_stays_and_is_told() {
     let rows: Vec<_> = (0..10).map(plain).collect();
     let (spool, sealed) = spooled(dir.path(), &rows);
     std::fs::write(dir.path().join("parquet"), "in the way").unwrap();
-    let archiver = Archiver::start(&spool).unwrap();
+    let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
     archiver.submit(sealed.clone());
-    let error = archiver.close().unwrap_err().to_string();
+    let error = archiver.close(Duration::MAX).unwrap_err().to_string();
     assert!(error.contains("parquet"), "{error}");
     assert!(sealed.exists());
     std::fs::remove_file(dir.path().join("parquet")).unwrap();
+    assert_eq!(read(dir.path()), expected(&rows));
+}
+
+#[test]
+fn what_there_is_no_time_for_stays_in_the_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows: Vec<_> = (0..10).map(plain).collect();
+    let (spool, sealed) = spooled(dir.path(), &rows);
+    let archiver = Archiver::start(&spool, Pace::WhenIdle).unwrap();
+    archiver.submit(sealed.clone());
+    archiver.close(Duration::ZERO).unwrap();
+    assert!(sealed.exists() && spool.counters().archived == 0);
+    assert_eq!(read(dir.path()), expected(&rows));
+
+    // Given time at the end, it works however busy the machine is.
+    let archiver = Archiver::start(&spool, Pace::WhenIdle).unwrap();
+    archiver.submit(sealed.clone());
+    archiver.close(Duration::from_secs(60)).unwrap();
+    assert!(!sealed.exists() && spool.counters().archived == 10);
     assert_eq!(read(dir.path()), expected(&rows));
 }
