@@ -80,7 +80,9 @@ impl Keeper {
     fn pass_on(&mut self) {
         let sealed = self.spool.take_sealed();
         if let Some(archiver) = &self.archiver {
-            sealed.into_iter().for_each(|segment| archiver.submit(segment));
+            for segment in sealed {
+                archiver.submit(segment);
+            }
         }
     }
 
