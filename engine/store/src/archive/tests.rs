@@ -152,7 +152,7 @@ fn what_there_is_no_time_for_stays_in_the_spool() {
     // Given time at the end, it works however busy the machine is.
     let archiver = Archiver::start(&spool, Pace::WhenIdle).unwrap();
     archiver.submit(sealed.clone());
-    archiver.close(Duration::from_secs(60)).unwrap();
+    archiver.close(Duration::from_mins(1)).unwrap();
     assert!(!sealed.exists() && spool.counters().archived == 10);
     assert_eq!(read(dir.path()), expected(&rows));
 }
