@@ -43,6 +43,8 @@ use map::Map;
 use records::Records;
 
 const ETHERNET: usize = 14;
+/// Departures that wait to be reaped, at most.
+const SETTLED_MAX: usize = 2 * BURST as usize;
 /// A call is interrupted by signals; so often it is taken up again before the rest counts as refused.
 const TRIES: u32 = 8;
 
@@ -103,7 +105,7 @@ impl KernelRing {
             mtu: config.mtu.min((call::LONGEST_FRAME - ETHERNET) as u16),
             tokens: Vec::with_capacity(BURST as usize),
             sent: Vec::with_capacity(BURST as usize),
-            settled: Vec::with_capacity(2 * BURST as usize),
+            settled: Vec::with_capacity(SETTLED_MAX),
             reaped: 0,
             turn: 0,
             counters: Counters::default(),
@@ -139,13 +141,14 @@ impl KernelRing {
         let mut taken = 0;
         let mut dry = false;
         while taken < quota && !dry {
-            let room = (self.settled.capacity() - self.settled.len()) as u32;
+            let room = (SETTLED_MAX - self.settled.len()) as u32;
             let most = (quota - taken).min(self.burst).min(room);
             if most == 0 {
                 break;
             }
             let mut longest = 0;
-            while taken < quota && (self.tokens.len() as u32) < most {
+            // One that is refused at once takes room too, and none of a call.
+            while taken < quota && (self.tokens.len() as u32) < most && self.has_room() {
                 let mut order = KernelOrder::default();
                 let Some(ordered) = next(&mut order) else {
                     dry = true;
@@ -167,6 +170,12 @@ impl KernelRing {
             self.dispatch(longest)?;
         }
         Ok(taken)
+    }
+
+    /// Whether what becomes of one more order can be kept until it is reaped.
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.settled.len() + self.tokens.len() < SETTLED_MAX
     }
 
     /// Has the program render and send what lies in the slots, and settles all of it.
