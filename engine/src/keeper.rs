@@ -108,7 +108,7 @@ impl Keeper {
 }
 
 /// This machine's name, as the kernel has it; for the segments' headers.
-fn node_name() -> String {
+pub(crate) fn node_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| String::new(), |name| name.trim().to_owned())
 }

@@ -13,6 +13,8 @@ pub mod instance;
 pub mod keeper;
 pub mod kernel;
 pub mod mailbox;
+pub mod mtr;
+pub mod names;
 pub mod net;
 pub mod output;
 pub mod privileges;

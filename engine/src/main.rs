@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use megaping::cli::{self, Request};
 use megaping::say::say;
-use megaping::{doctor, report, run};
+use megaping::{doctor, mtr, report, run};
 
 fn main() -> ExitCode {
     let request = match cli::parse_from(std::env::args_os()) {
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
             finish.print(options.summary);
             finish.exit_code()
         }),
+        Request::Mtr(options) => mtr::run(&options).map_err(|error| error.to_string()),
         Request::Report(options) => report::run(&options).map_err(|error| error.to_string()),
         Request::Doctor(options) => doctor::run(&options).map_err(|error| error.to_string()),
     };

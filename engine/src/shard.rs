@@ -39,6 +39,8 @@ const LINGER_NS: (u64, u64) = (10_000_000, 250_000_000);
 pub struct Board {
     /// Set by the main thread: order nothing more, wait for what is in flight, and end.
     pub stop: AtomicBool,
+    /// Set by the main thread before `stop`: do not even wait for what is in flight.
+    pub leave: AtomicBool,
     /// Set until the shard has come to its end as planned: one that ends with this set has died.
     pub alive: AtomicBool,
     /// The shard's figures as of its last publication.
@@ -81,6 +83,7 @@ pub struct Shard<R, W> {
     rx_dropped: u64,
     done_since: Option<Nanos>,
     stopping: bool,
+    leaving: bool,
 }
 
 /// What one breath did.
@@ -108,6 +111,7 @@ impl<R: Ring, W: Work> Shard<R, W> {
             rx_dropped: 0,
             done_since: None,
             stopping: false,
+            leaving: false,
         }
     }
 
@@ -280,6 +284,7 @@ impl<R: Ring, W: Work> Shard<R, W> {
         }
         if !self.stopping && self.board.stop.load(Ordering::Relaxed) {
             self.stopping = true;
+            self.leaving = self.board.leave.load(Ordering::Relaxed);
             self.core.stop();
             self.ring.abandon();
         }
@@ -306,8 +311,9 @@ impl<R: Ring, W: Work> Shard<R, W> {
     }
 
     fn is_over(&mut self, now: Nanos) -> bool {
-        if !self.core.is_done() || self.post.as_mut().is_some_and(|post| !post.is_over()) {
-            return false;
+        let has_more = !self.core.is_done() || self.post.as_mut().is_some_and(|post| !post.is_over());
+        if self.leaving || has_more {
+            return self.leaving;
         }
         let done_since = *self.done_since.get_or_insert(now);
         let linger = self.core.rtt_max_ns().clamp(LINGER_NS.0, LINGER_NS.1);

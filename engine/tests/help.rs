@@ -48,3 +48,8 @@ fn report() {
 fn doctor() {
     check("help-doctor", &["megaping", "doctor"]);
 }
+
+#[test]
+fn mtr() {
+    check("help-mtr", &["megaping", "mtr"]);
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::mtr::MtrArgs;
 use super::values::{self, Payload};
 use crate::backend::Kind;
 
@@ -29,6 +30,8 @@ pub struct Cli {
 pub(super) enum Command {
     /// Ping targets: addresses, blocks, ranges, host names, lists
     Ping(Box<PingArgs>),
+    /// Watch the paths to targets: a live screen, or a report at the end
+    Mtr(Box<MtrArgs>),
     /// Report per target on what a run has stored
     Report(ReportArgs),
     /// Say what this machine has for probing, and which backend it gets

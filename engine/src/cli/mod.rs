@@ -1,9 +1,10 @@
 //! The command line: what is asked for, checked and typed.
 //!
-//! `clap` reads the flags; what they mean together is judged once, here, into [`PingOptions`] and
-//! [`ReportOptions`], whose numbers carry their unit. Flag before environment before default.
+//! `clap` reads the flags; what they mean together is judged once, here, into [`PingOptions`],
+//! [`MtrOptions`] and [`ReportOptions`], whose numbers carry their unit. Flag before environment before default.
 
 mod args;
+mod mtr;
 mod options;
 mod values;
 
@@ -15,6 +16,7 @@ use clap::{CommandFactory, FromArgMatches};
 pub use args::{
     ArchiveFormat, Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SortKey, SummaryFormat,
 };
+pub use mtr::MtrOptions;
 pub use options::{DoctorOptions, MeasureOptions, PingOptions, ReportOptions, UsageError};
 pub use values::{MAX_PATTERN_LEN, MAX_SIZE, Payload, ValueError};
 
@@ -23,6 +25,8 @@ pub use values::{MAX_PATTERN_LEN, MAX_SIZE, Payload, ValueError};
 pub enum Request {
     /// `megaping ping`.
     Ping(Box<PingOptions>),
+    /// `megaping mtr`.
+    Mtr(Box<MtrOptions>),
     /// `megaping report`.
     Report(ReportOptions),
     /// `megaping doctor`.
@@ -44,6 +48,7 @@ where
     let cli = Cli::from_arg_matches(&matches)?;
     let (name, request) = match cli.command {
         args::Command::Ping(args) => ("ping", options::ping(*args).map(|ping| Request::Ping(Box::new(ping)))),
+        args::Command::Mtr(args) => ("mtr", mtr::mtr(*args).map(|mtr| Request::Mtr(Box::new(mtr)))),
         args::Command::Report(args) => ("report", options::report(args).map(Request::Report)),
         args::Command::Doctor(args) => ("doctor", Ok(Request::Doctor(options::doctor(args)))),
     };

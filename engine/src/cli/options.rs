@@ -126,6 +126,14 @@ pub enum UsageError {
     /// A setting of one way to the wire, and another was chosen.
     #[error("--busy-poll is for --backend xdp: leave it out, or choose that")]
     BusyPollWithoutXdp,
+    /// A path that ends before it begins.
+    #[error("--first-hop {first} is behind --max-hops {last}: exchange them")]
+    FirstBehindLast {
+        /// The first hop limit.
+        first: u8,
+        /// The last.
+        last: u8,
+    },
     /// No directory to report from.
     #[error(
         "no directory: name the one that was given to 'megaping ping --store', as in 'megaping report DIR'"
@@ -210,7 +218,7 @@ pub(super) fn doctor(args: DoctorArgs) -> DoctorOptions {
     DoctorOptions { interface: args.interface, output: args.output, measure }
 }
 
-fn sources(
+pub(super) fn sources(
     given: &[IpAddr],
     family: Option<Family>,
 ) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), UsageError> {

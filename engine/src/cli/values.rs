@@ -39,6 +39,9 @@ pub enum ValueError {
     /// A span of no length.
     #[error("the time has to be longer than zero")]
     ZeroTime,
+    /// Rounds that would run into each other.
+    #[error("at least 1ms: a round has to leave before the next one is due")]
+    ShortInterval,
     /// A timeout beyond the bound.
     #[error("at most 60 s: an answer that late is lost")]
     LongTimeout,
@@ -73,7 +76,7 @@ pub enum ValueError {
     NotASource,
 }
 
-fn number(text: &str, min: u64, max: u64) -> Result<u64, ValueError> {
+pub(super) fn number(text: &str, min: u64, max: u64) -> Result<u64, ValueError> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u64>() {
         Ok(number) if digits && (min..=max).contains(&number) => Ok(number),

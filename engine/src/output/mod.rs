@@ -18,6 +18,7 @@ use megaping_wire::Addr;
 
 pub use crate::cli::OutputFormat;
 pub use human::{count as human_count, span_ns as human_span_ns};
+pub use time::unix_seconds;
 
 use time::Clock;
 

@@ -16,6 +16,13 @@ impl Default for Clock {
     }
 }
 
+/// A whole second since the Unix epoch as RFC 3339 in UTC.
+#[must_use]
+pub fn unix_seconds(seconds: u64) -> String {
+    let text = *Clock::default().rfc3339(seconds.min(u64::MAX / 1_000_000_000) * 1_000_000_000);
+    String::from_utf8_lossy(&text[..19]).into_owned() + "Z"
+}
+
 impl Clock {
     /// The text of a time, which is before the year 2555 whatever the number.
     pub(super) fn rfc3339(&mut self, unix_ns: u64) -> &[u8; LEN] {

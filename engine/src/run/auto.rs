@@ -30,7 +30,7 @@ pub enum Open {
 ///
 /// # Errors
 /// Why the one that was asked for does not open, or, of `auto`, the last that was tried.
-pub fn open(run: &Run<'_>, craft: &Craft) -> Result<(Open, Option<String>), RunError> {
+pub fn open<J>(run: &Run<'_, J>, craft: &Craft) -> Result<(Open, Option<String>), RunError> {
     let Run { options, targets, identities, plan, .. } = run;
     let one = |backend| match backend {
         Backend::Auto | Backend::Raw => rings::raw(options, targets, identities, craft).map(Open::Raw),

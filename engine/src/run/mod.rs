@@ -9,6 +9,7 @@
 mod auto;
 mod finish;
 mod ground;
+mod job;
 mod kernel;
 mod plan;
 mod rings;
@@ -17,17 +18,17 @@ mod watch;
 mod xdp;
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, Read};
 use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 
 use megaping_loader::LoadError;
-use megaping_probe::{Core, Craft, Down, Identity, Nanos, Ping, Ring};
+use megaping_probe::{Core, Craft, Down, Identity, Nanos, Ring};
 use megaping_ring::{Clock, KernelOpenError, Monotonic, OpenError, UringOpenError, XdpOpenError};
 use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
 
-use crate::cli::{OutputFormat, PingOptions, UsageError};
+use crate::cli::{PingOptions, UsageError};
 use crate::instance::Instance;
 use crate::keeper::Keeper;
 use crate::mailbox::posts;
@@ -42,11 +43,11 @@ use crate::targets::{self, TargetError, TargetSet};
 
 use auto::Open;
 pub use finish::Finish;
+pub(crate) use job::Job;
+use job::PingJob;
 pub use plan::RunPlan;
 pub use walk::Walk;
-
-/// A shard of a ping.
-type PingShard<R> = Shard<R, Ping<Walk>>;
+pub(crate) use watch::{Scene, Signals, leave_all, stop_all};
 
 /// Threads get this long to be ready before the first probe is due.
 const LEAD_NS: u64 = 5_000_000;
@@ -120,7 +121,23 @@ pub fn ping(options: &PingOptions) -> Result<Finish, RunError> {
     let targets = Arc::new(targets::load(&options.targets)?);
     options.check_targets(&targets)?;
     let plan = RunPlan::new(options, targets.len())?;
+    start(options, plan, &targets, |order_seed| PingJob {
+        options,
+        plan,
+        walk: Walk::new(Arc::clone(&targets), order_seed),
+    })
+}
 
+/// Opens the rings of a run and does its job; `job` is given the seed of the order of targets.
+///
+/// # Errors
+/// [`RunError`], whose message is for the user.
+pub(crate) fn start<J: Job>(
+    options: &PingOptions,
+    plan: RunPlan,
+    targets: &Arc<TargetSet>,
+    job: impl FnOnce(u64) -> J,
+) -> Result<Finish, RunError> {
     let mut secret = [0; 32];
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut secret))
@@ -130,9 +147,10 @@ pub fn ping(options: &PingOptions) -> Result<Finish, RunError> {
     let identities: Vec<Identity> =
         (0..plan.shards).map(|shard| Identity::new(instance.number(), shard, key)).collect();
     let mut random = splitmix(options.seed.unwrap_or(seed));
-    let order_seed = random();
+    let job = job(random());
     let craft = Craft::new(&rings::fill(options, &mut random));
-    let mut run = Run { options, plan, targets, identities, order_seed, notes: Vec::new() };
+    let targets = Arc::clone(targets);
+    let mut run = Run { options, plan, targets, identities, job, notes: Vec::new() };
     let (open, remark) = auto::open(&run, &craft)?;
     run.note(&mut remark.into_iter().collect());
     match open {
@@ -168,17 +186,20 @@ pub fn ping(options: &PingOptions) -> Result<Finish, RunError> {
 }
 
 /// One run, ready to go.
-struct Run<'a> {
+struct Run<'a, J> {
     options: &'a PingOptions,
     plan: RunPlan,
     targets: Arc<TargetSet>,
     identities: Vec<Identity>,
-    order_seed: u64,
+    job: J,
     /// What the user should know of the way to the wire.
     notes: Vec<String>,
 }
 
-impl Run<'_> {
+/// A shard of a job.
+type JobShard<R, J> = Shard<R, <J as Job>::Work>;
+
+impl<J: Job> Run<'_, J> {
     /// Gives up every capability that the rest of the run does not need: while there is one thread.
     fn give_up_privileges(&self, kept: Capabilities) -> Result<(), RunError> {
         let kept = kept.union(privileges::for_store(self.options.store.as_deref()));
@@ -200,7 +221,7 @@ impl Run<'_> {
         // After the rings: a run that may not send leaves no directory behind.
         let keeper =
             self.options.store.as_deref().map(|dir| Keeper::open(dir, self.options.archive)).transpose()?;
-        let stop = watch::Signals::catch().map_err(RunError::Signals)?;
+        let stop = Signals::catch(J::IS_PATIENT).map_err(RunError::Signals)?;
         let boards: Vec<Arc<Board>> = rings.iter().map(|_| Arc::default()).collect();
         let (shards, lanes) = self.shards(rings, &boards);
         let sink_board = Arc::new(SinkBoard::default());
@@ -229,17 +250,14 @@ impl Run<'_> {
                     }
                 }
             }
-            watch::until_done(&watch::Scene {
-                plan: &self.plan,
-                timeout_ns: self.options.timeout_ns,
+            self.job.watch(&Scene {
+                backend,
                 boards: &boards,
                 sink: &sink_board,
                 signals: &stop,
                 threads: &threads,
                 store: &store,
                 start,
-                // Outcomes on the same terminal would be drawn into the line, and they are progress enough.
-                draws: self.options.output == OutputFormat::None || !io::stdout().is_terminal(),
             });
             let downs = join(threads);
             sink_board.finish(&store);
@@ -249,8 +267,11 @@ impl Run<'_> {
         self.finish(backend, &boards, start, downs, end, stop.interrupted())
     }
 
-    fn shards<R: Ring>(&self, rings: Vec<R>, boards: &[Arc<Board>]) -> (Vec<PingShard<R>>, Vec<Arc<Lane>>) {
-        let walk = Walk::new(Arc::clone(&self.targets), self.order_seed);
+    fn shards<R: Ring>(
+        &mut self,
+        rings: Vec<R>,
+        boards: &[Arc<Board>],
+    ) -> (Vec<JobShard<R, J>>, Vec<Arc<Lane>>) {
         let rooms = vec![self.plan.room(); rings.len()];
         let mut posts = if R::SORTED || rings.len() < 2 { Vec::new() } else { posts(&rooms) }.into_iter();
         let parts = rings.into_iter().zip(boards).zip(&self.identities).enumerate();
@@ -259,8 +280,7 @@ impl Run<'_> {
                 let shard = index as u16;
                 let plan = self.plan.of_shard(self.options, shard);
                 let (desk, lane) = lane(shard, RunPlan::seats(&plan));
-                let ping = Ping::new(&self.plan.ping(self.options, shard), walk.clone());
-                let core = Core::new(plan, ping, *identity);
+                let core = Core::new(plan, self.job.work(shard), *identity);
                 let shard = Shard::new(ring, core, desk, Arc::clone(board), Wall::Live);
                 match posts.next() {
                     Some(post) => (shard.with_post(post), lane),
@@ -275,7 +295,7 @@ impl Run<'_> {
         lanes: Vec<Arc<Lane>>,
         board: &Arc<SinkBoard>,
         keeper: Option<Keeper>,
-    ) -> Result<Sink<impl Write + Send + use<>>, RunError> {
+    ) -> Result<Sink<BufWriter<io::Stdout>>, RunError> {
         let out = BufWriter::with_capacity(1 << 16, io::stdout());
         let printer = Printer::new(self.options.output, out).map_err(RunError::Output)?;
         Ok(Sink { lanes, board: Arc::clone(board), printer, keeper, targets: Arc::clone(&self.targets) })

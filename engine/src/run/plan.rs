@@ -7,7 +7,7 @@ use megaping_store::batch::BATCH_ROWS;
 use megaping_wire::Addr;
 
 use super::RunError;
-use crate::cli::PingOptions;
+use crate::cli::{MtrOptions, PingOptions};
 
 /// A user who names neither a rate nor an interval gets at most this: fast, and no network notices.
 const POLITE_PPS: u64 = 10_000;
@@ -120,6 +120,28 @@ impl RunPlan {
     #[must_use]
     pub fn fastest_pps(&self) -> f64 {
         self.pace_pps
+    }
+
+    /// Plans the watching of paths to `targets` targets.
+    ///
+    /// # Errors
+    /// [`RunError::TooManyInFlight`] where interval and timeout together need more memory than makes sense.
+    pub fn of_paths(options: &MtrOptions, targets: u64) -> Result<RunPlan, RunError> {
+        let hops = u64::from(options.max_hops - options.first_hop) + 1;
+        let round = targets * u64::from(options.flows) * hops;
+        let timeout_ns = options.probe.timeout_ns;
+        // Each round may wait for all of its answers, and the one that is under way when the first ones end.
+        let rounds = 2 + timeout_ns / options.interval_ns;
+        let in_flight = round.saturating_mul(rounds) as f64;
+        if in_flight > IN_FLIGHT_MAX {
+            return Err(RunError::TooManyInFlight {
+                in_flight: in_flight as u64,
+                most: IN_FLIGHT_MAX as u64,
+            });
+        }
+        let plan = RunPlan::new(&options.probe, targets)?;
+        let (round_ns, count) = (options.interval_ns.into(), options.rounds);
+        Ok(RunPlan { round_ns, count, pace_pps: UNASKED_PPS as f64, in_flight, ..plan })
     }
 
     /// What holds for every probe of one shard.

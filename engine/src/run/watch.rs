@@ -23,42 +23,49 @@ const STOPPED_TWICE: i32 = 130;
 
 /// The signals that end a run: the first stops sending, a second leaves at once.
 #[derive(Debug)]
-pub struct Signals(Arc<AtomicBool>);
+pub struct Signals {
+    seen: Arc<AtomicBool>,
+    leaves: Arc<AtomicBool>,
+}
 
 impl Signals {
-    /// Catches SIGINT and SIGTERM from now on.
+    /// Catches SIGINT and SIGTERM from now on. Where `patient`, no signal leaves at once before
+    /// [`Signals::lose_patience`]: something has to be put in order first.
     ///
     /// # Errors
     /// That of sigaction(2).
-    pub fn catch() -> io::Result<Signals> {
+    pub fn catch(patient: bool) -> io::Result<Signals> {
         let seen = Arc::new(AtomicBool::new(false));
+        let leaves = if patient { Arc::new(AtomicBool::new(false)) } else { Arc::clone(&seen) };
         for signal in [SIGINT, SIGTERM] {
             // In this order: the second signal finds the flag that the first has set.
-            flag::register_conditional_shutdown(signal, STOPPED_TWICE, Arc::clone(&seen))?;
+            flag::register_conditional_shutdown(signal, STOPPED_TWICE, Arc::clone(&leaves))?;
             flag::register(signal, Arc::clone(&seen))?;
         }
-        Ok(Signals(seen))
+        Ok(Signals { seen, leaves })
+    }
+
+    /// From now on the next signal leaves at once.
+    pub fn lose_patience(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
     }
 
     /// Whether one has come.
     #[must_use]
     pub fn interrupted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.seen.load(Ordering::Relaxed)
     }
 }
 
 /// All that there is to watch.
 pub struct Scene<'a, 't> {
-    pub plan: &'a RunPlan,
-    pub timeout_ns: u64,
+    pub backend: &'static str,
     pub boards: &'a [Arc<Board>],
     pub sink: &'a SinkBoard,
     pub signals: &'a Signals,
     pub threads: &'a [ScopedJoinHandle<'t, Result<(), Down>>],
     pub store: &'a ScopedJoinHandle<'t, SinkEnd>,
     pub start: Nanos,
-    /// Whether a progress line is welcome, if standard error is a terminal.
-    pub draws: bool,
 }
 
 /// Asks every shard to stop.
@@ -66,6 +73,14 @@ pub fn stop_all(boards: &[Arc<Board>]) {
     for board in boards {
         board.stop.store(true, Ordering::Relaxed);
     }
+}
+
+/// Asks every shard to end at once, whatever is in flight.
+pub fn leave_all(boards: &[Arc<Board>]) {
+    for board in boards {
+        board.leave.store(true, Ordering::Relaxed);
+    }
+    stop_all(boards);
 }
 
 /// The shards' ledgers, added up.
@@ -80,22 +95,16 @@ pub fn total(boards: &[Arc<Board>]) -> Ledger {
     total
 }
 
-/// Returns when every shard has ended.
-pub fn until_done(scene: &Scene<'_, '_>) {
-    let mut line = scene.draws.then(ProgressLine::on_stderr).flatten();
+/// Returns when every shard has ended. `draws`: whether a progress line is welcome, if standard error is a terminal.
+pub fn until_done(scene: &Scene<'_, '_>, plan: &RunPlan, timeout_ns: u64, draws: bool) {
+    let mut line = draws.then(ProgressLine::on_stderr).flatten();
     let mut rate = Rate { at: Instant::now(), sent: 0, pps: 0 };
-    while !scene.threads.iter().all(ScopedJoinHandle::is_finished) {
-        // One shard that ends before its time takes the others with it: a run is whole or it is over.
-        let broken = scene.threads.iter().any(ScopedJoinHandle::is_finished) && scene.is_any_down();
-        if scene.signals.interrupted()
-            || scene.sink.failed.load(Ordering::Acquire)
-            || broken
-            || scene.store.is_finished()
-        {
+    while !scene.is_over() {
+        if scene.should_stop() {
             stop_all(scene.boards);
         }
         if let Some(line) = &mut line {
-            line.draw(Instant::now(), || scene.progress(&mut rate));
+            line.draw(Instant::now(), || scene.progress(&mut rate, plan, timeout_ns));
         }
         std::thread::sleep(LOOK);
     }
@@ -111,12 +120,27 @@ struct Rate {
 }
 
 impl Scene<'_, '_> {
+    /// Whether every shard has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.threads.iter().all(ScopedJoinHandle::is_finished)
+    }
+
+    /// Whether a signal or a failure asks for the end.
+    #[must_use]
+    pub fn should_stop(&self) -> bool {
+        // One shard that ends before its time takes the others with it: a run is whole or it is over.
+        let broken = self.threads.iter().any(ScopedJoinHandle::is_finished) && self.is_any_down();
+        let failed = self.sink.failed.load(Ordering::Acquire) || self.store.is_finished();
+        self.signals.interrupted() || failed || broken
+    }
+
     fn is_any_down(&self) -> bool {
         let ended = self.boards.iter().zip(self.threads).filter(|(_, thread)| thread.is_finished());
         ended.into_iter().any(|(board, _)| board.alive.load(Ordering::Relaxed))
     }
 
-    fn progress(&self, rate: &mut Rate) -> Progress {
+    fn progress(&self, rate: &mut Rate, plan: &RunPlan, timeout_ns: u64) -> Progress {
         let ledger = total(self.boards);
         let since = rate.at.elapsed();
         if since >= Duration::from_millis(900) || rate.sent == 0 {
@@ -133,21 +157,21 @@ impl Scene<'_, '_> {
             in_flight: ledger.in_flight,
             rate_pps: rate.pps,
             elapsed: Duration::from_nanos(elapsed_ns),
-            remaining: self.remaining_ns(&ledger, elapsed_ns).map(Duration::from_nanos),
+            remaining: remaining_ns(plan, timeout_ns, &ledger, elapsed_ns).map(Duration::from_nanos),
         }
     }
+}
 
-    /// By the plan, or by the pace so far where that is slower.
-    fn remaining_ns(&self, ledger: &Ledger, elapsed_ns: u64) -> Option<u64> {
-        let planned_ns = self.plan.sending_ns()?.saturating_sub(elapsed_ns);
-        let by_pace_ns = self.plan.total().filter(|_| ledger.scheduled > 0).map_or(0, |total| {
-            let left = total.saturating_sub(ledger.scheduled) as f64;
-            (elapsed_ns as f64 / ledger.scheduled as f64 * left) as u64
-        });
-        let sending_ns = match self.plan.duration_ns {
-            Some(duration_ns) => by_pace_ns.max(planned_ns).min(duration_ns.saturating_sub(elapsed_ns)),
-            None => by_pace_ns.max(planned_ns),
-        };
-        Some(sending_ns.saturating_add(if ledger.in_flight > 0 { self.timeout_ns } else { 0 }))
-    }
+/// By the plan, or by the pace so far where that is slower.
+fn remaining_ns(plan: &RunPlan, timeout_ns: u64, ledger: &Ledger, elapsed_ns: u64) -> Option<u64> {
+    let planned_ns = plan.sending_ns()?.saturating_sub(elapsed_ns);
+    let by_pace_ns = plan.total().filter(|_| ledger.scheduled > 0).map_or(0, |total| {
+        let left = total.saturating_sub(ledger.scheduled) as f64;
+        (elapsed_ns as f64 / ledger.scheduled as f64 * left) as u64
+    });
+    let sending_ns = match plan.duration_ns {
+        Some(duration_ns) => by_pace_ns.max(planned_ns).min(duration_ns.saturating_sub(elapsed_ns)),
+        None => by_pace_ns.max(planned_ns),
+    };
+    Some(sending_ns.saturating_add(if ledger.in_flight > 0 { timeout_ns } else { 0 }))
 }

@@ -1,0 +1,44 @@
+//! What a run is for: the work of its shards, and what the main thread does meanwhile.
+
+use std::io::{self, IsTerminal};
+
+use megaping_probe::{Ping, Work};
+
+use super::{RunPlan, Walk, watch};
+use crate::cli::{OutputFormat, PingOptions};
+
+/// A kind of run.
+pub(crate) trait Job {
+    /// What a shard probes.
+    type Work: Work + Send;
+
+    /// Whether a second signal has to wait until the job allows it to leave at once ([`watch::Signals`]).
+    const IS_PATIENT: bool = false;
+
+    /// The part of one shard; asked once for each, in order.
+    fn work(&mut self, shard: u16) -> Self::Work;
+
+    /// What the main thread does: returns when every shard has ended.
+    fn watch(&mut self, scene: &watch::Scene<'_, '_>);
+}
+
+/// `megaping ping`.
+pub(super) struct PingJob<'a> {
+    pub options: &'a PingOptions,
+    pub plan: RunPlan,
+    pub walk: Walk,
+}
+
+impl Job for PingJob<'_> {
+    type Work = Ping<Walk>;
+
+    fn work(&mut self, shard: u16) -> Ping<Walk> {
+        Ping::new(&self.plan.ping(self.options, shard), self.walk.clone())
+    }
+
+    fn watch(&mut self, scene: &watch::Scene<'_, '_>) {
+        // Outcomes on the same terminal would be drawn into the line, and they are progress enough.
+        let draws = self.options.output == OutputFormat::None || !io::stdout().is_terminal();
+        watch::until_done(scene, &self.plan, self.options.timeout_ns, draws);
+    }
+}
