@@ -155,6 +155,37 @@ fn root_flows_find_siblings_and_the_unreachable_is_said() {
 }
 
 #[test]
+fn root_a_path_change_is_told_once_with_both_paths() {
+    // The lab first: it takes its time.
+    let lab = Lab::up(&["--min-hops", "8"]);
+    let uptime = std::fs::read_to_string("/proc/uptime").expect("the kernel tells it");
+    let now: u64 = uptime.split('.').next().and_then(|seconds| seconds.parse().ok()).expect("a number");
+    let change_at = now + 4;
+    let at = change_at.to_string();
+    lab.set(&["--min-hops", "8", "--change", "1000", "--change-at", &at]);
+    let run = mtr(&lab, &["-n", "--json", "-c", "35", "-i", "0.2", "-t", "0.3", V4]);
+    let report = &documents(&run)[0]["report"];
+    let flow = &report["flows"][0];
+    assert_eq!(flow["changes_total"], 1, "{flow:#}");
+    let change_at_ns = change_at * 1_000_000_000;
+    let config = WorldConfig {
+        min_hops: 8,
+        max_hops: 8,
+        change_ppm: 1_000_000,
+        change_at_ns,
+        ..WorldConfig::default()
+    };
+    let to: IpAddr = V4.parse().expect("an address");
+    let path = |at_ns: u64| -> Vec<String> {
+        let hop = |hop| router(&config, &Way { at_ns, ..Way::to(to) }, hop).address.to_string();
+        (1..8).map(hop).chain([V4.to_owned()]).collect()
+    };
+    assert_eq!(flow["changes"][0]["before"], serde_json::json!(path(0)));
+    assert_eq!(flow["changes"][0]["after"], serde_json::json!(path(change_at_ns)));
+    assert_eq!(flow["path"], flow["changes"][0]["after"]);
+}
+
+#[test]
 fn without_a_terminal_it_says_what_to_do() {
     let run = Run::of(std::process::Command::new(MEGAPING).args(["mtr", "-n", "127.0.0.1"]));
     assert_eq!(run.code, 2);
