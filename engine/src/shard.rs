@@ -15,14 +15,9 @@ use megaping_store::batch::{BATCH_ROWS, Desk};
 
 use crate::mailbox::{LETTERS, Post, PostCounts};
 
-/// Most probes that a breath sends.
-const SEND_QUOTA: u32 = 256;
 /// Most reports, arrivals or endings that a breath takes: more than it sends, so that it comes to the end of them
 /// at full speed too.
 const QUOTA: u32 = 1024;
-/// A breath is not shorter than this, unless there is a backlog: at high rates a breath sends many probes, and
-/// the shard sleeps in between.
-const BREATH_NS: u64 = 200_000;
 /// A wait longer than this ends early when something arrives; a shorter one just ends.
 const NAP_NS: u64 = 1_000_000;
 /// The shard looks up this often, even when nothing is due.
@@ -212,13 +207,14 @@ impl<R: Ring, W: Work> Shard<R, W> {
             ended = core.on_tick(read_until, seats, QUOTA, |outcome| desk.seat(outcome));
         }
         let seats = desk.seats();
-        let sent = ring.send(SEND_QUOTA, || core.next_order(now, seats))?;
+        let quota = core.pace().burst_max();
+        let sent = ring.send(quota, || core.next_order(now, seats))?;
         if core.is_stuck(now) {
             ring.abandon();
         }
         self.look_around(now);
         let drained = read_until.is_some();
-        Ok(Breath { now, backlog: reaped == QUOTA || !drained || ended == QUOTA || sent == SEND_QUOTA })
+        Ok(Breath { now, backlog: reaped == QUOTA || !drained || ended == QUOTA || sent == quota })
     }
 
     /// Reads what siblings have handed over. Returns until when nothing that arrived is unread; `None` when there
@@ -320,7 +316,8 @@ impl<R: Ring, W: Work> Shard<R, W> {
         self.stopping || now.since(done_since) >= linger
     }
 
-    /// Sleeps until something is due: never past the next look around, and not for less than a breath.
+    /// Sleeps until something is due: never past the next look around, and not for less than a breath. An arrival ends a
+    /// longer sleep; a shorter one is over soon, and the arrival has its stamp.
     fn rest(&mut self, began: Nanos) -> Result<(), Down> {
         let look_up = self.published + LOOK_UP_NS;
         let wake = self.core.next_wake().unwrap_or(look_up).min(look_up);
@@ -328,8 +325,9 @@ impl<R: Ring, W: Work> Shard<R, W> {
         // What siblings hand over wakes nobody: while more is in flight than a box holds, it is looked into often.
         let crowd = self.post.is_some() && self.core.ledger().in_flight > LETTERS as u64 / 2;
         let mail = if crowd { began + NAP_NS } else { look_up };
-        let until = wake.min(hand_over).min(mail).max(began + BREATH_NS);
-        self.ring.park(until, until.since(began) > NAP_NS)
+        let breath_ns = self.core.pace().breath_ns();
+        let until = wake.min(hand_over).min(mail).max(began + breath_ns);
+        self.ring.park(until, until.since(began) > NAP_NS.max(breath_ns))
     }
 
     /// Outcomes that wait for others to fill their batch.

@@ -106,6 +106,7 @@ fn simulate(run: &Run) -> (Ledger, FaultCounts, Rows, u64) {
     let ping = PingPlan { timing, shard: 0, shards: 1, movable: false, hop_limit: 64, flow: 3 };
     let plan = Plan {
         pace_pps: rate_pps * 1.25,
+        burst_max: 256,
         timeout_ns: run.timeout_ns,
         in_flight_max,
         sources: [Addr::v4([192, 0, 2, 1]), Addr([0x20; 16])],

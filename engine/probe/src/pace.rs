@@ -11,21 +11,29 @@ pub struct Pace {
     gap: u128,
     tolerance: u128,
     next: u128,
+    burst_max: u32,
+    breath_ns: u64,
 }
 
 const FRACTION: u32 = 32;
-/// A bucket holds this much time's worth of probes ...
-const BURST_NS: u64 = 500_000;
-/// ... but one full batch at least, and few enough that no router's queue notices.
-const BURST_MIN: u128 = 4;
-const BURST_MAX: u128 = 256;
+/// A bucket holds this much time's worth of probes, or two breaths' where that is more ...
+const BURST_NS: f64 = 500_000.0;
+/// ... but some at least, and few enough that no router's queue notices.
+const BURST_MIN: f64 = 4.0;
+/// Probes in a row, at most, whatever the rate.
+pub const BURST_MAX: u32 = 256;
+/// A breath of the shard is as long as so many probes take to come due: to wake up costs as much as a dozen of them ...
+const BREATH_PROBES: f64 = 16.0;
+/// ... within bounds: no probe waits longer for company, and at high rates more make a batch.
+const BREATH_NS: (f64, f64) = (200_000.0, 4_000_000.0);
 
 impl Pace {
     /// A bucket that is full at first and fills with `rate_pps` tokens a second (a rate of zero, or below,
-    /// counts as one an hour).
+    /// counts as one an hour), and lets through no more than `burst_max` in a row.
     #[must_use]
-    pub fn new(rate_pps: f64) -> Pace {
-        let mut pace = Pace { gap: 0, tolerance: 0, next: 0 };
+    pub fn new(rate_pps: f64, burst_max: u32) -> Pace {
+        let burst_max = burst_max.clamp(1, BURST_MAX);
+        let mut pace = Pace { gap: 0, tolerance: 0, next: 0, burst_max, breath_ns: 0 };
         pace.set_rate(rate_pps);
         pace
     }
@@ -34,8 +42,25 @@ impl Pace {
     pub fn set_rate(&mut self, rate_pps: f64) {
         let gap_ns = 1e9 / rate_pps.max(1.0 / 3600.0);
         self.gap = ((gap_ns * f64::from(1u32 << 31) * 2.0) as u128).max(1);
-        let burst = ((u128::from(BURST_NS) << FRACTION) / self.gap).clamp(BURST_MIN, BURST_MAX);
-        self.tolerance = self.gap * (burst - 1);
+        let breath_ns = (BREATH_PROBES * gap_ns).clamp(BREATH_NS.0, BREATH_NS.1);
+        // Two breaths' worth, since the shard may come late to the second.
+        let burst = (BURST_NS.max(2.0 * breath_ns) / gap_ns).max(BURST_MIN) as u32;
+        self.tolerance = self.gap * u128::from(burst.min(self.burst_max) - 1);
+        self.breath_ns = breath_ns as u64;
+    }
+
+    /// Most probes in a row.
+    #[inline]
+    #[must_use]
+    pub fn burst_max(&self) -> u32 {
+        self.burst_max
+    }
+
+    /// How long the shard may sleep while probes come due, in nanoseconds: from 0.2 ms at high rates to 4 ms at low ones.
+    #[inline]
+    #[must_use]
+    pub fn breath_ns(&self) -> u64 {
+        self.breath_ns
     }
 
     /// Takes a token, if there is one.
@@ -64,7 +89,7 @@ mod tests {
     #[test]
     fn no_window_sees_more_than_rate_and_burst() {
         for rate in [1.0, 999.0, 1e5, 1.5e6] {
-            let mut pace = Pace::new(rate);
+            let mut pace = Pace::new(rate, BURST_MAX);
             let mut now = 1_000_000_000;
             let mut passed = 0u64;
             // A stall of two seconds, and then somebody who asks all the time.
@@ -77,7 +102,8 @@ mod tests {
                 }
                 now += 10_000;
             }
-            let allowed = rate * 0.1 + (rate * BURST_NS as f64 / 1e9).clamp(4.0, 256.0) + 1.0;
+            let burst_s = (2.0 * pace.breath_ns() as f64 / 1e9).max(BURST_NS / 1e9);
+            let allowed = rate * 0.1 + (rate * burst_s).clamp(4.0, 256.0) + 1.0;
             assert!((passed as f64) <= allowed, "{passed} probes at {rate} pps, {allowed} allowed");
             assert!((passed as f64) >= rate * 0.1 * 0.99, "{passed} probes at {rate} pps are too few");
         }
@@ -85,12 +111,29 @@ mod tests {
 
     #[test]
     fn ready_at_is_when_a_token_is_there() {
-        let mut pace = Pace::new(1000.0);
+        let mut pace = Pace::new(1000.0, BURST_MAX);
         let now = Nanos(5_000_000);
         while pace.take(now) {}
         let ready = pace.ready_at();
         assert!(ready > now);
         assert!(!pace.clone().take(ready - 1));
         assert!(pace.take(ready));
+    }
+
+    #[test]
+    fn bursts_shrink_with_the_rate_and_never_exceed_what_was_asked_for() {
+        let burst = |rate_pps: f64, most: u32| {
+            let mut pace = Pace::new(rate_pps, most);
+            std::iter::from_fn(|| pace.take(Nanos(1_000_000_000)).then_some(())).count()
+        };
+        let bursts = [1.0, 1e3, 1e4, 1e5, 3e6].map(|rate_pps| burst(rate_pps, BURST_MAX));
+        assert_eq!(bursts, [4, 8, 32, 50, 256]);
+        assert_eq!((burst(3e6, 16), burst(1e4, 16), burst(3e6, 1)), (16, 16, 1));
+    }
+
+    #[test]
+    fn a_breath_is_some_probes_long_within_bounds() {
+        let breath_ns = |rate_pps: f64| Pace::new(rate_pps, BURST_MAX).breath_ns();
+        assert_eq!([1.0, 1e3, 1e4, 1e6].map(breath_ns), [4_000_000, 4_000_000, 1_600_000, 200_000]);
     }
 }

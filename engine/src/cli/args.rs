@@ -87,6 +87,10 @@ pub(super) struct PingArgs {
     #[arg(short, long, value_name = "PPS", help_heading = "Schedule", value_parser = values::rate)]
     #[arg(env = "MEGAPING_RATE", hide_env = true)]
     pub rate: Option<u64>,
+    /// Probes that leave in a row, at most, 1 to 256; fewer at low rates
+    #[arg(long, value_name = "N", help_heading = "Schedule", default_value = "256")]
+    #[arg(value_parser = values::burst, env = "MEGAPING_BURST", hide_env = true)]
+    pub burst: u32,
     /// Time to wait for an answer, at most 60 s
     #[arg(short, long, value_name = "TIME", help_heading = "Schedule", default_value = "1")]
     #[arg(value_parser = values::timeout, env = "MEGAPING_TIMEOUT", hide_env = true)]

@@ -37,6 +37,8 @@ pub struct PingOptions {
     pub dscp: u8,
     /// The way to the wire.
     pub backend: Backend,
+    /// Probes that leave in a row, at most; 1 to 256.
+    pub burst: u32,
     /// Threads that probe; 1 to 8.
     pub shards: u16,
     /// Whether the shards of `xdp` poll the driver themselves.
@@ -195,6 +197,7 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
         hop_limit: args.ttl,
         dscp: args.dscp,
         backend: args.backend,
+        burst: args.burst,
         shards: args.shards,
         busy_poll: args.busy_poll,
         interface: args.interface,

@@ -92,6 +92,10 @@ pub(super) fn ttl(text: &str) -> Result<u8, ValueError> {
     number(text, 1, 255).map(|ttl| ttl as u8)
 }
 
+pub(super) fn burst(text: &str) -> Result<u32, ValueError> {
+    number(text, 1, 256).map(|burst| burst as u32)
+}
+
 pub(super) fn shards(text: &str) -> Result<u16, ValueError> {
     number(text, 1, 8).map(|shards| shards as u16)
 }

@@ -151,6 +151,7 @@ impl RunPlan {
         let share = turns as f64 / self.targets as f64;
         Plan {
             pace_pps: self.pace_pps * share,
+            burst_max: options.burst,
             timeout_ns: options.timeout_ns,
             in_flight_max: (self.in_flight * share * if self.movable { UNEVEN } else { 1.0 }) as usize + 1024,
             sources: self.sources,

@@ -98,6 +98,7 @@ impl Lab {
         let rate_pps = run.targets as f64 * SECOND as f64 / run.round_ns as f64;
         let plan = Plan {
             pace_pps: rate_pps * 1.25 / SHARDS as f64,
+            burst_max: 256,
             timeout_ns: SECOND / 10,
             in_flight_max: (rate_pps / 10.0) as usize + 1024,
             sources: [Addr::v4([192, 0, 2, 1]), Addr::UNSPECIFIED],

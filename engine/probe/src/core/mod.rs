@@ -25,6 +25,8 @@ use megaping_wire::Addr;
 pub struct Plan {
     /// Probes a second that this shard may send at most, catching up included.
     pub pace_pps: f64,
+    /// Probes that may leave in a row, at most: 1 to [`crate::pace::BURST_MAX`].
+    pub burst_max: u32,
     /// How long a probe waits for its answer, in nanoseconds.
     pub timeout_ns: u64,
     /// Probes that can be in flight at once.
@@ -58,7 +60,7 @@ impl<W: Work> Core<W> {
     #[must_use]
     pub fn new(plan: Plan, work: W, identity: Identity) -> Core<W> {
         Core {
-            pace: Pace::new(plan.pace_pps),
+            pace: Pace::new(plan.pace_pps, plan.burst_max),
             table: InFlight::new(plan.in_flight_max),
             ledger: Ledger::default(),
             starved: false,
@@ -210,6 +212,13 @@ impl<W: Work> Core<W> {
             (Some(due), Some(expiry)) => Some(due.min(expiry)),
             (due, expiry) => due.or(expiry),
         }
+    }
+
+    /// The pace: how many probes may leave in a row, and how long the shard may sleep meanwhile.
+    #[inline]
+    #[must_use]
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Whether the ring has sat on the oldest order for as long as a probe lives.

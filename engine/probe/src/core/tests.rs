@@ -35,6 +35,7 @@ fn core_for(targets: u64, rounds: u32, late_max_ns: Option<u64>) -> Core<Ping<Li
 pub(super) fn plan() -> Plan {
     Plan {
         pace_pps: 1e9,
+        burst_max: 256,
         timeout_ns: TIMEOUT_NS,
         in_flight_max: 4096,
         sources: [Addr::UNSPECIFIED; 2],
