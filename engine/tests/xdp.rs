@@ -375,3 +375,31 @@ fn root_a_killed_process_leaves_nothing_on_the_interface() {
         assert_eq!(count(&summary["answered"]), 256, "{summary}");
     }
 }
+
+#[test]
+fn root_auto_takes_the_kernel_and_says_why_where_it_cannot() {
+    let lab = Lab::up(&[]);
+    let auto = ["--backend", "auto", "10.0.0.0/24", "fd00:1::/120", "-c", "2", "-i", "0.1", "-o", "none"];
+    let run = lab.ping(&auto);
+    let summary = run.summary();
+    assert_eq!(
+        (&summary["backend"], count(&summary["answered"])),
+        (&"kernel".into(), 1024),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(summary["notes"], serde_json::json!([]));
+
+    // The first has the interface: the second goes on with sockets, and both get all their answers.
+    let first = started(&lab, "kernel", &["10.1.0.0/24", "-c", "20", "-i", "0.1", "-o", "none"]);
+    let second = lab.ping(&auto);
+    let (first, second) = (ended(first).summary(), second.summary());
+    assert_eq!((&second["backend"], count(&second["answered"])), (&"raw".into(), 1024), "{second}");
+    let note = second["notes"][0].as_str().expect("it says what was passed over");
+    assert!(note.contains("kernel") && note.contains("megaping_kernel"), "{note}");
+    assert_eq!(count(&first["answered"]), 5120, "{first}");
+
+    // And nothing of it is in the way of who comes after.
+    let raw = lab.ping(&["10.2.0.0/24", "-c", "1", "-o", "none"]).summary();
+    assert_eq!((&raw["backend"], count(&raw["answered"])), (&"raw".into(), 256), "{raw}");
+}

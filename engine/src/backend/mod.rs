@@ -58,9 +58,3 @@ impl fmt::Display for Kind {
 /// All ways, fastest first, as measured on the lab. A probe costs less by `raw` than by `uring`: the kernel's
 /// share is the same, and a batch of `sendmmsg` has less to do around it.
 pub const ORDER: [Kind; 4] = [Kind::Kernel, Kind::Xdp, Kind::Raw, Kind::Uring];
-
-/// Those that this program can run.
-pub const WIRED: &[Kind] = &[Kind::Kernel, Kind::Xdp, Kind::Raw, Kind::Uring];
-
-/// Those of them that `auto` takes. A way joins them once it has proved itself as the default.
-pub const AUTO: &[Kind] = &[Kind::Raw, Kind::Uring];

@@ -52,16 +52,13 @@ impl Candidate {
     }
 }
 
-/// Judges every way; those not in `wired` are blocked, since the program cannot run them.
+/// Judges every way.
 #[must_use]
-pub fn rank(facts: &Facts, wired: &[Kind]) -> Vec<Candidate> {
-    ORDER.map(|kind| Candidate { kind, verdict: judge(kind, facts, wired.contains(&kind)) }).into()
+pub fn rank(facts: &Facts) -> Vec<Candidate> {
+    ORDER.map(|kind| Candidate { kind, verdict: judge(kind, facts) }).into()
 }
 
-fn judge(kind: Kind, facts: &Facts, wired: bool) -> Verdict {
-    if !wired {
-        return Verdict::Pointless("is not part of this version of megaping");
-    }
+fn judge(kind: Kind, facts: &Facts) -> Verdict {
     let obstacles = match kind {
         Kind::Kernel | Kind::Xdp => match &facts.link {
             None => {

@@ -3,8 +3,6 @@
 use super::gather::default_interface_v6;
 use super::*;
 
-const ALL: &[Kind] = &ORDER;
-
 /// A machine where everything works.
 pub(crate) fn rich() -> Facts {
     Facts {
@@ -43,15 +41,11 @@ fn link(mask: impl FnOnce(&mut Link)) -> Facts {
 }
 
 fn usable(facts: &Facts) -> Vec<&'static str> {
-    rank(facts, ALL)
-        .iter()
-        .filter(|candidate| candidate.is_usable())
-        .map(|usable| usable.kind.name())
-        .collect()
+    rank(facts).iter().filter(|candidate| candidate.is_usable()).map(|usable| usable.kind.name()).collect()
 }
 
 fn obstacles(facts: &Facts, kind: Kind) -> Vec<Obstacle> {
-    let ranking = rank(facts, ALL);
+    let ranking = rank(facts);
     match &ranking.iter().find(|candidate| candidate.kind == kind).unwrap().verdict {
         Verdict::Blocked(obstacles) => obstacles.clone(),
         other => panic!("{kind}: {other:?}"),
@@ -168,13 +162,13 @@ fn the_loopback_is_no_fall_back() {
         link.xdp.native = Some(false);
     });
     assert_eq!(usable(&lo), ["raw", "uring"]);
-    let taken = take(&rank(&lo, ALL), |_| Ok::<_, String>(())).expect("it opens");
+    let taken = take(&rank(&lo), |_| Ok::<_, String>(())).expect("it opens");
     assert!(taken.kind == Kind::Raw && taken.remark().is_none());
 }
 
 #[test]
 fn what_does_not_open_is_passed_over_and_told_on_one_line() {
-    let ranking = rank(&rich(), ALL);
+    let ranking = rank(&rich());
     let first = take(&ranking, Ok::<_, String>).expect("all open");
     assert!(first.kind == Kind::Kernel && first.open == Kind::Kernel && first.remark().is_none());
 
@@ -188,7 +182,7 @@ fn what_does_not_open_is_passed_over_and_told_on_one_line() {
     assert_eq!(remark, "backend raw; kernel answers nothing; xdp cannot bind; more: megaping doctor");
 
     let unprivileged = without(|facts| facts.capabilities = Capabilities(1 << Capability::NetRaw as u64));
-    let taken = take(&rank(&unprivileged, ALL), Ok::<_, String>).expect("sockets open");
+    let taken = take(&rank(&unprivileged), Ok::<_, String>).expect("sockets open");
     let remark = taken.remark().expect("two were passed over").to_string();
     assert!(
         remark.starts_with("backend raw; kernel lacks cap_net_admin, cap_bpf, cap_perfmon (run as root"),
@@ -197,25 +191,18 @@ fn what_does_not_open_is_passed_over_and_told_on_one_line() {
     assert!(!remark.contains('\n'), "{remark}");
 
     let occupied = link(|link| link.xdp.attached = Some("of id 7".into()));
-    let taken = take(&rank(&occupied, ALL), Ok::<_, String>).expect("sockets open");
+    let taken = take(&rank(&occupied), Ok::<_, String>).expect("sockets open");
     let remark = taken.remark().expect("two were passed over").to_string();
     assert!(remark.contains("kernel and xdp finds") || remark.contains("kernel and xdp: "), "{remark}");
 }
 
 #[test]
 fn where_nothing_opens_the_last_refusal_is_kept() {
-    let refused = take(&rank(&rich(), ALL), |kind| Err::<(), _>(format!("{kind} is broken")));
+    let refused = take(&rank(&rich()), |kind| Err::<(), _>(format!("{kind} is broken")));
     assert_eq!(refused.unwrap_err().as_deref(), Some("uring is broken"));
     let hopeless = without(|facts| facts.capabilities = Capabilities(0));
-    let untried =
-        take(&rank(&hopeless, ALL), |_| -> Result<(), String> { panic!("nothing is worth an attempt") });
+    let untried = take(&rank(&hopeless), |_| -> Result<(), String> { panic!("nothing is worth an attempt") });
     assert_eq!(untried.unwrap_err(), None);
-}
-
-#[test]
-fn a_way_that_is_not_built_in_is_no_fall_back_either() {
-    let taken = take(&rank(&rich(), &[Kind::Raw, Kind::Uring]), Ok::<_, String>).expect("it opens");
-    assert!(taken.kind == Kind::Raw && taken.remark().is_none());
 }
 
 #[test]

@@ -52,32 +52,22 @@ pub struct Diagnosis {
     pub nic: Option<Nic>,
     /// Every backend, fastest first.
     pub ranking: Vec<Candidate>,
-    /// Those that `auto` takes.
-    pub autos: &'static [Kind],
     /// What was measured, by backend.
     pub measured: Vec<Measured>,
 }
 
 impl Diagnosis {
-    /// Judges facts; measures nothing. `wired` can be run, `autos` are those of them that `auto` takes.
+    /// Judges facts; measures nothing.
     #[must_use]
-    pub fn new(
-        facts: Facts,
-        machine: Machine,
-        nic: Option<Nic>,
-        wired: &[Kind],
-        autos: &'static [Kind],
-    ) -> Diagnosis {
-        let ranking = backend::rank(&facts, wired);
-        Diagnosis { facts, machine, nic, ranking, autos, measured: Vec::new() }
+    pub fn new(facts: Facts, machine: Machine, nic: Option<Nic>) -> Diagnosis {
+        let ranking = backend::rank(&facts);
+        Diagnosis { facts, machine, nic, ranking, measured: Vec::new() }
     }
 
     /// The backend that `auto` tries first.
     #[must_use]
     pub fn auto(&self) -> Option<Kind> {
-        let mut usable =
-            self.ranking.iter().filter(|candidate| candidate.is_usable()).map(|usable| usable.kind);
-        usable.find(|kind| self.autos.contains(kind))
+        self.ranking.iter().find(|candidate| candidate.is_usable()).map(|usable| usable.kind)
     }
 
     /// Every check, in the order of the report.
@@ -101,7 +91,7 @@ pub fn run(options: &DoctorOptions) -> Result<ExitCode, DoctorError> {
         .map_err(|source| DoctorError::Interface { name: name.clone().unwrap_or_default(), source })?;
     gather::try_sockets(&mut facts);
     let nic = name.as_deref().map(gather::nic);
-    let mut diagnosis = Diagnosis::new(facts, gather::machine(), nic, backend::WIRED, backend::AUTO);
+    let mut diagnosis = Diagnosis::new(facts, gather::machine(), nic);
     if let Some(measure) = &options.measure {
         diagnosis.measured = measure::run(&diagnosis, measure, options.interface.as_deref())?;
     }

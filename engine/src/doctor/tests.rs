@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::gather::quota;
 use super::measure::on_link_v6;
 use super::*;
-use crate::backend::{Capabilities, Link, ORDER, Release, Trial, Xdp};
+use crate::backend::{Capabilities, Link, Release, Trial, Xdp};
 
 /// A burstable instance at EC2 with too many queues for XDP, and a little too long packets.
 fn ec2() -> Diagnosis {
@@ -55,7 +55,7 @@ fn ec2() -> Diagnosis {
         ],
         carrier: true,
     };
-    Diagnosis::new(facts, machine, Some(nic), &ORDER, &ORDER)
+    Diagnosis::new(facts, machine, Some(nic))
 }
 
 /// Nobody on a laptop that is not connected.
@@ -75,7 +75,7 @@ fn nobody() -> Diagnosis {
     diagnosis.machine.btf = false;
     diagnosis.machine.clock_source = Some("hpet".into());
     diagnosis.machine.cpu_quota = Some(0.4);
-    Diagnosis::new(facts, diagnosis.machine, None, &ORDER, &ORDER)
+    Diagnosis::new(facts, diagnosis.machine, None)
 }
 
 /// `UPDATE_SNAPSHOTS=1 cargo test -p megaping doctor` writes the files anew.

@@ -53,13 +53,11 @@ fn backends(out: &mut String, diagnosis: &Diagnosis, width: usize) {
         match &candidate.verdict {
             Verdict::Usable => {
                 let says = if auto == Some(candidate.kind) {
-                    "nothing in its way: --backend auto tries it first".to_owned()
-                } else if diagnosis.autos.contains(&candidate.kind) {
-                    "nothing in its way".to_owned()
+                    "nothing in its way: --backend auto tries it first"
                 } else {
-                    format!("nothing in its way: ask for it by --backend {name}, auto does not take it yet")
+                    "nothing in its way"
                 };
-                paragraph(out, &format!("{:<8} {name:<10} ", "yes"), &says, width);
+                paragraph(out, &format!("{:<8} {name:<10} ", "yes"), says, width);
             }
             Verdict::Pointless(why) => paragraph(out, &format!("{:<8} {name:<10} ", "-"), why, width),
             Verdict::Blocked(obstacles) => {

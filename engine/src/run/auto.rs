@@ -5,7 +5,7 @@ use megaping_ring::{MemoryRing, Monotonic, RawRing, UringRing};
 
 use super::{Run, RunError, kernel, rings, xdp};
 use crate::adapter::PacketAdapter;
-use crate::backend::{self, AUTO};
+use crate::backend;
 use crate::cli::Backend;
 use crate::targets::TargetSet;
 
@@ -49,7 +49,7 @@ pub fn open<J>(run: &Run<'_, J>, craft: &Craft) -> Result<(Open, Option<String>)
     let Ok(facts) = backend::gather(options.interface.as_deref().or(loopback)) else {
         return quietly(Backend::Raw);
     };
-    match backend::take(&backend::rank(&facts, AUTO), |kind| one(Backend::of(kind))) {
+    match backend::take(&backend::rank(&facts), |kind| one(Backend::of(kind))) {
         Ok(taken) => {
             let remark = taken.remark().map(|remark| remark.to_string());
             Ok((taken.open, remark))

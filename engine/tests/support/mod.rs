@@ -60,9 +60,11 @@ impl Lab {
         command
     }
 
-    /// Runs megaping in the near namespace, outcomes to nowhere unless `args` say otherwise.
+    /// Runs megaping in the near namespace, through raw sockets unless `args` say otherwise.
     pub fn ping(&self, args: &[&str]) -> Run {
-        Run::of(self.command(MEGAPING).args(["ping", "--summary", "json"]).args(args))
+        let mut command = self.command(MEGAPING);
+        command.env("MEGAPING_BACKEND", "raw");
+        Run::of(command.args(["ping", "--summary", "json"]).args(args))
     }
 
     /// Replaces the world's configuration.
