@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use clap::Args;
+use megaping_probe::pace::BURST_MAX;
 
 use super::args::{ArchiveFormat, Backend, OutputFormat, SummaryFormat};
 use super::options::{self, PingOptions, UsageError};
@@ -229,6 +230,7 @@ pub(super) fn mtr(args: MtrArgs) -> Result<MtrOptions, UsageError> {
         dscp: args.dscp,
         backend: args.backend,
         shards: args.shards,
+        burst: BURST_MAX,
         busy_poll: false,
         interface: args.interface,
         source_v4,
