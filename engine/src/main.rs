@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use megaping::cli::{self, Request};
 use megaping::say::say;
-use megaping::{doctor, mtr, report, run};
+use megaping::{doctor, mtr, report, run, schema, upload};
 
 fn main() -> ExitCode {
     let request = match cli::parse_from(std::env::args_os()) {
@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Request::Mtr(options) => mtr::run(&options).map_err(|error| error.to_string()),
         Request::Report(options) => report::run(&options).map_err(|error| error.to_string()),
         Request::Doctor(options) => doctor::run(&options).map_err(|error| error.to_string()),
+        Request::Upload(options) => upload::run(&options).map_err(|error| error.to_string()),
+        Request::Schema(action, server) => schema::run(action, server).map_err(|error| error.to_string()),
     };
     result.unwrap_or_else(|message| {
         say(format_args!("megaping: {message}"));

@@ -40,6 +40,16 @@ fn ping() {
 }
 
 #[test]
+fn upload() {
+    check("help-upload", &["megaping", "upload"]);
+}
+
+#[test]
+fn schema() {
+    check("help-schema", &["megaping", "schema"]);
+}
+
+#[test]
 fn report() {
     check("help-report", &["megaping", "report"]);
 }

@@ -6,18 +6,22 @@
 mod args;
 mod mtr;
 mod options;
+mod server;
 mod values;
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
+use megaping_store::clickhouse::Server;
 
 pub use args::{
-    ArchiveFormat, Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SortKey, SummaryFormat,
+    ArchiveFormat, Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SchemaAction, SortKey,
+    SummaryFormat,
 };
 pub use mtr::MtrOptions;
 pub use options::{DoctorOptions, MeasureOptions, PingOptions, ReportOptions, UsageError};
+pub use server::SpoolUpload;
 pub use values::{MAX_PATTERN_LEN, MAX_SIZE, Payload, ValueError};
 
 /// What the user asked for.
@@ -31,6 +35,10 @@ pub enum Request {
     Report(ReportOptions),
     /// `megaping doctor`.
     Doctor(DoctorOptions),
+    /// `megaping upload`.
+    Upload(SpoolUpload),
+    /// `megaping schema`.
+    Schema(SchemaAction, Server),
 }
 
 /// Reads a command line, program name first.
@@ -51,6 +59,10 @@ where
         args::Command::Mtr(args) => ("mtr", mtr::mtr(*args).map(|mtr| Request::Mtr(Box::new(mtr)))),
         args::Command::Report(args) => ("report", options::report(args).map(Request::Report)),
         args::Command::Doctor(args) => ("doctor", Ok(Request::Doctor(options::doctor(args)))),
+        args::Command::Upload(args) => ("upload", Ok(Request::Upload(server::upload(args)))),
+        args::Command::Schema(args) => {
+            ("schema", Ok(Request::Schema(args.action, server::server(args.server))))
+        }
     };
     request.map_err(|error| {
         let command = command.find_subcommand_mut(name).expect("the command that was just parsed");

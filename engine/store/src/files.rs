@@ -17,6 +17,8 @@ pub const PARQUET: &str = "parquet";
 pub const OPEN: &str = "open";
 /// Ending of a segment that is complete.
 pub const SEALED: &str = "seg";
+/// Ending of a segment that `ClickHouse` refused for good, kept aside.
+pub const REFUSED: &str = "refused";
 /// Ending of a segment with damaged records, kept aside.
 pub const DAMAGED: &str = "damaged";
 

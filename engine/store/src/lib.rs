@@ -17,6 +17,7 @@
 //! - [`segment`]: the file format, with the table of its columns.
 //! - [`spool`]: rows that are durable before they count.
 //! - [`archive`]: Parquet files, with their schema.
+//! - [`clickhouse`], [`schema`], [`upload`]: segments to a database server, exactly once.
 //! - [`report`]: figures per destination, read back.
 //!
 //! # The third law
@@ -29,12 +30,15 @@
 
 pub mod archive;
 pub mod batch;
+pub mod clickhouse;
 mod error;
 mod files;
 pub mod report;
 mod row;
+pub mod schema;
 pub mod segment;
 pub mod spool;
+pub mod upload;
 
 pub use error::StoreError;
 pub use row::{Status, StoredRow};

@@ -61,7 +61,7 @@ impl Files {
         let mut segments = BTreeMap::new();
         // Twice, because a file that is renamed while a directory is read may be missed once.
         for _ in 0..2 {
-            for ending in [files::OPEN, files::SEALED] {
+            for ending in [files::OPEN, files::SEALED, files::REFUSED] {
                 for path in files::list(&dir.join(files::SPOOL), ending)? {
                     if let Some(pending) = open(path)? {
                         segments.insert(stem(&pending.path), pending);
@@ -122,7 +122,7 @@ fn open(path: PathBuf) -> Result<Option<Pending>, StoreError> {
     let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
     match opened {
         Ok((len, file)) => {
-            let sealed = path.extension().is_some_and(|e| e == files::SEALED);
+            let sealed = path.extension().is_some_and(|e| e != files::OPEN);
             Ok(Some(Pending { path, file, len, sealed }))
         }
         // Sealed or archived since it was listed: it turns up under its other name, or as Parquet.

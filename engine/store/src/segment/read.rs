@@ -95,6 +95,22 @@ impl Segment {
         ends.last().unwrap_or(self.body_at)
     }
 
+    /// The file's bytes where all of them are sound, else those of its header and its whole records: a zstd
+    /// stream of blocks in either case.
+    #[must_use]
+    pub fn into_sound_bytes(self) -> Vec<u8> {
+        if self.damaged_len() == 0 {
+            return self.bytes;
+        }
+        let mut sound = self.bytes[..self.body_at].to_vec();
+        for piece in self.pieces() {
+            if let Piece::Block { end, frame, .. } = piece {
+                sound.extend_from_slice(&self.bytes[end - BLOCK_RECORD - frame.len()..end]);
+            }
+        }
+        sound
+    }
+
     /// Whether a block header with a right checksum is anywhere in `bytes`.
     pub(crate) fn has_block(bytes: &[u8]) -> bool {
         next_header(bytes, 0).is_some()
