@@ -80,13 +80,12 @@ impl Ring for KernelAdapter {
         let mut taken = ring.send(quota, |slot| {
             while refused.len() < REFUSED_MAX {
                 let order = next()?;
-                match order_of(&order, craft, hops, is_up) {
-                    Ok((words, len)) => {
+                match write_order(&order, craft, hops, is_up, slot) {
+                    Ok(len) => {
                         debug_assert_eq!(
                             order.source,
                             from.addresses[usize::from(!order.destination.is_v4())]
                         );
-                        *slot = words;
                         return Some(Ordered { token: order.key, len });
                     }
                     Err(why) => refused.push(Sent { key: order.key, result: Err(why) }),
@@ -143,9 +142,15 @@ impl Ring for KernelAdapter {
     }
 }
 
-/// An order as the program takes it, and the packet's length; or why it cannot leave.
+/// Writes an order as the program takes it, and returns the packet's length; or why it cannot leave.
 #[inline]
-fn order_of(order: &Order, craft: &Craft, hops: &Hopper, is_up: bool) -> Result<(KernelOrder, u16), Unsent> {
+fn write_order(
+    order: &Order,
+    craft: &Craft,
+    hops: &Hopper,
+    is_up: bool,
+    slot: &mut KernelOrder,
+) -> Result<u16, Unsent> {
     if !is_up {
         return Err(Unsent::InterfaceDown);
     }
@@ -155,7 +160,7 @@ fn order_of(order: &Order, craft: &Craft, hops: &Hopper, is_up: bool) -> Result<
     }
     let words = craft.words(order).ok_or(Unsent::TooLong)?;
     let [key_balance, ordered_at, mac] = words.header;
-    let kernel_order = KernelOrder {
+    *slot = KernelOrder {
         destination: order.destination.0,
         key_balance,
         ordered_at,
@@ -167,7 +172,7 @@ fn order_of(order: &Order, craft: &Craft, hops: &Hopper, is_up: bool) -> Result<
         way: 2 * hop + u16::from(!order.destination.is_v4()),
         sent_ns: 0,
     };
-    Ok((kernel_order, words.len))
+    Ok(words.len)
 }
 
 #[inline]

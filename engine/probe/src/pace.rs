@@ -24,8 +24,10 @@ const BURST_MIN: f64 = 4.0;
 pub const BURST_MAX: u32 = 256;
 /// A breath of the shard is as long as so many probes take to come due: to wake up costs as much as a dozen of them ...
 const BREATH_PROBES: f64 = 16.0;
-/// ... within bounds: no probe waits longer for company, and at high rates more make a batch.
+/// ... within bounds: no probe waits longer for company, and at high rates more make a batch ...
 const BREATH_NS: (f64, f64) = (200_000.0, 4_000_000.0);
+/// ... but no more than what may leave in a row, and some room for a shard that comes late.
+const BREATH_SHARE: f64 = 0.75;
 
 impl Pace {
     /// A bucket that is full at first and fills with `rate_pps` tokens a second (a rate of zero, or below,
@@ -42,7 +44,8 @@ impl Pace {
     pub fn set_rate(&mut self, rate_pps: f64) {
         let gap_ns = 1e9 / rate_pps.max(1.0 / 3600.0);
         self.gap = ((gap_ns * f64::from(1u32 << 31) * 2.0) as u128).max(1);
-        let breath_ns = (BREATH_PROBES * gap_ns).clamp(BREATH_NS.0, BREATH_NS.1);
+        let full_ns = BREATH_SHARE * f64::from(self.burst_max) * gap_ns;
+        let breath_ns = (BREATH_PROBES * gap_ns).clamp(BREATH_NS.0, BREATH_NS.1).min(full_ns);
         // Two breaths' worth, since the shard may come late to the second.
         let burst = (BURST_NS.max(2.0 * breath_ns) / gap_ns).max(BURST_MIN) as u32;
         self.tolerance = self.gap * u128::from(burst.min(self.burst_max) - 1);
@@ -56,7 +59,7 @@ impl Pace {
         self.burst_max
     }
 
-    /// How long the shard may sleep while probes come due, in nanoseconds: from 0.2 ms at high rates to 4 ms at low ones.
+    /// How long the shard may sleep while probes come due, in nanoseconds: from 4 ms at low rates down to what fills a burst at high ones.
     #[inline]
     #[must_use]
     pub fn breath_ns(&self) -> u64 {
@@ -134,6 +137,9 @@ mod tests {
     #[test]
     fn a_breath_is_some_probes_long_within_bounds() {
         let breath_ns = |rate_pps: f64| Pace::new(rate_pps, BURST_MAX).breath_ns();
-        assert_eq!([1.0, 1e3, 1e4, 1e6].map(breath_ns), [4_000_000, 4_000_000, 1_600_000, 200_000]);
+        let rates_pps = [1.0, 1e3, 1e4, 1e5, 1e6, 4e6];
+        let expected_ns = [4_000_000, 4_000_000, 1_600_000, 200_000, 192_000, 48_000];
+        assert_eq!(rates_pps.map(breath_ns), expected_ns);
+        assert_eq!(Pace::new(1e3, 1).breath_ns(), 750_000, "one at a time, and none is late for it");
     }
 }

@@ -20,7 +20,7 @@ use crate::targets::TargetSet;
 
 /// Frames that the kernel runs in a row: the bulk that it hands to a driver, so that answers wait for no more. Larger ones
 /// are hardly cheaper (`engine/ring/examples/kernel_cost.rs`) and blur the round trips.
-const BATCH: u32 = 16;
+const BATCH: u32 = 32;
 /// So much of what arrives at full rate is kept while a shard is away.
 const AWAY_S: f64 = 0.02;
 /// Replies that a CPU keeps for its shard: fewer help nobody, more are megabytes.

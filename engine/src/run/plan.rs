@@ -16,7 +16,7 @@ const UNASKED_PPS: u64 = 100_000;
 /// Between probes of one target, where the user does not say.
 const INTERVAL_NS: u64 = 1_000_000_000;
 /// No demand is taken for more than this: a round grows instead.
-const CEILING_PPS: u64 = 5_000_000;
+const CEILING_PPS: u64 = 20_000_000;
 /// Probes in flight that a run may need: 1.6 GiB of table.
 const IN_FLIGHT_MAX: f64 = (1u64 << 25) as f64;
 /// A run without a count skips probes that are later than a round, within these bounds.

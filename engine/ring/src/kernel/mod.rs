@@ -149,8 +149,10 @@ impl KernelRing {
             let mut longest = 0;
             // One that is refused at once takes room too, and none of a call.
             while taken < quota && (self.tokens.len() as u32) < most && self.has_room() {
-                let mut order = KernelOrder::default();
-                let Some(ordered) = next(&mut order) else {
+                let slot = self.orders.entry(self.first_slot + self.tokens.len());
+                // SAFETY: a slot of this shard, which nobody else has and the program touches only in the call below.
+                let order = unsafe { &mut *slot };
+                let Some(ordered) = next(order) else {
                     dry = true;
                     break;
                 };
@@ -162,9 +164,6 @@ impl KernelRing {
                 }
                 longest = longest.max(ordered.len);
                 order.sent_ns = 0;
-                let slot = self.orders.entry(self.first_slot + self.tokens.len());
-                // SAFETY: a slot of this shard, which the program touches only in the call below.
-                unsafe { slot.write(order) };
                 self.tokens.push(ordered.token);
             }
             self.dispatch(longest)?;
