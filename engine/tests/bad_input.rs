@@ -131,7 +131,7 @@ fn flags_out_of_range() {
         ("--ttl", "0", ["'--ttl <N>'", "from 1 to 255"]),
         ("--dscp", "af14", ["'--dscp <DSCP>'", "af11 to af43"]),
         ("--output", "xml", ["'--output <FORMAT>'", "text, json, csv, none"]),
-        ("--backend", "pigeon", ["'--backend <NAME>'", "auto, raw, uring, memory"]),
+        ("--backend", "pigeon", ["'--backend <NAME>'", "auto, raw, uring, xdp, kernel, memory"]),
         ("-I", "a/b", ["'--interface <NAME>'", "as in eth0"]),
         ("-S", "here", ["'--source <ADDRESS>'", "as in 192.0.2.7"]),
     ] {

@@ -22,10 +22,10 @@ const BURST_NS: f64 = 500_000.0;
 const BURST_MIN: f64 = 4.0;
 /// Probes in a row, at most, whatever the rate.
 pub const BURST_MAX: u32 = 256;
-/// A breath of the shard is as long as so many probes take to come due: to wake up costs as much as a dozen of them ...
-const BREATH_PROBES: f64 = 16.0;
+/// A breath of the shard is as long as so many probes take to come due: to wake up costs as much as two dozen of them ...
+const BREATH_PROBES: f64 = 32.0;
 /// ... within bounds: no probe waits longer for company, and at high rates more make a batch ...
-const BREATH_NS: (f64, f64) = (200_000.0, 4_000_000.0);
+const BREATH_NS: (f64, f64) = (200_000.0, 8_000_000.0);
 /// ... but no more than what may leave in a row, and some room for a shard that comes late.
 const BREATH_SHARE: f64 = 0.75;
 
@@ -59,7 +59,7 @@ impl Pace {
         self.burst_max
     }
 
-    /// How long the shard may sleep while probes come due, in nanoseconds: from 4 ms at low rates down to what fills a burst at high ones.
+    /// How long the shard may sleep while probes come due, in nanoseconds: from 8 ms at low rates down to what fills a burst at high ones.
     #[inline]
     #[must_use]
     pub fn breath_ns(&self) -> u64 {
@@ -130,7 +130,7 @@ mod tests {
             std::iter::from_fn(|| pace.take(Nanos(1_000_000_000)).then_some(())).count()
         };
         let bursts = [1.0, 1e3, 1e4, 1e5, 3e6].map(|rate_pps| burst(rate_pps, BURST_MAX));
-        assert_eq!(bursts, [4, 8, 32, 50, 256]);
+        assert_eq!(bursts, [4, 16, 64, 64, 256]);
         assert_eq!((burst(3e6, 16), burst(1e4, 16), burst(3e6, 1)), (16, 16, 1));
     }
 
@@ -138,7 +138,7 @@ mod tests {
     fn a_breath_is_some_probes_long_within_bounds() {
         let breath_ns = |rate_pps: f64| Pace::new(rate_pps, BURST_MAX).breath_ns();
         let rates_pps = [1.0, 1e3, 1e4, 1e5, 1e6, 4e6];
-        let expected_ns = [4_000_000, 4_000_000, 1_600_000, 200_000, 192_000, 48_000];
+        let expected_ns = [8_000_000, 8_000_000, 3_200_000, 320_000, 192_000, 48_000];
         assert_eq!(rates_pps.map(breath_ns), expected_ns);
         assert_eq!(Pace::new(1e3, 1).breath_ns(), 750_000, "one at a time, and none is late for it");
     }

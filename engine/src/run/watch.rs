@@ -17,7 +17,7 @@ use crate::shard::Board;
 use crate::sink::{SinkBoard, SinkEnd};
 
 /// How often the main thread looks.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 /// The exit status of a run that was stopped twice: that of a process ended by SIGINT.
 const STOPPED_TWICE: i32 = 130;
 
