@@ -98,7 +98,7 @@ impl Craft {
         Some(total)
     }
 
-    /// The words of an order; with [`Craft::fill`] behind them they make the packet that [`Craft::render`] writes.
+    /// The words of an order; with [`Craft::write_fill`] behind them they make the packet that [`Craft::render`] writes.
     /// `None` where the payload is shorter than our header, or the packet longer than can be said.
     #[inline]
     #[must_use]
