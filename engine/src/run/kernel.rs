@@ -18,8 +18,8 @@ use crate::net::WayOut;
 use crate::privileges::Capabilities;
 use crate::targets::TargetSet;
 
-/// Frames that the kernel runs in a row: the bulk that it hands to a driver, so that answers wait for no more. Larger ones
-/// are hardly cheaper (`engine/ring/examples/kernel_cost.rs`) and blur the round trips.
+/// Frames that the kernel runs in a row before it lets answers in: two of the bulks that it hands to a driver. More are
+/// no cheaper (`engine/ring/examples/kernel_cost.rs`) and blur the round trips.
 const BATCH: u32 = 32;
 /// So much of what arrives at full rate is kept while a shard is away.
 const AWAY_S: f64 = 0.02;

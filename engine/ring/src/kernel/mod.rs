@@ -116,8 +116,8 @@ impl KernelRing {
     /// the program refuses orders that name it.
     pub fn set_way(&mut self, index: usize, way: KernelWay) {
         if index < self.ways.len() {
-            // SAFETY: within the mapping; the program runs in our own calls alone where it reads ways, and the ways of
-            // another shard are the same.
+            // SAFETY: within the mapping, whose entries are plain bytes. Another shard's call may read the entry meanwhile:
+            // at worst one frame goes out with half of the old address, while a next hop changes its own.
             unsafe { self.ways.entry(index).write_volatile(way) };
         }
     }
