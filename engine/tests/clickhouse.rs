@@ -206,8 +206,9 @@ fn finish(command: &mut Command) -> (i32, Value, String) {
 }
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
+    let places = ["spool", "upload"].map(|place| fs::read_dir(dir.join(place)));
     let mut paths: Vec<_> =
-        fs::read_dir(dir.join("spool")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        places.into_iter().flatten().flatten().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths
 }

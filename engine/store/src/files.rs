@@ -9,8 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::StoreError;
 
-/// Where segments wait, below the store's directory.
+/// Where segments are written, below the store's directory, and where those wait that nobody is to take.
 pub const SPOOL: &str = "spool";
+/// Where sealed segments wait to become Parquet files.
+pub const ARCHIVE: &str = "archive";
+/// Where sealed segments wait to be sent to `ClickHouse`.
+pub const UPLOAD: &str = "upload";
 /// Where Parquet files are, below the store's directory.
 pub const PARQUET: &str = "parquet";
 /// Ending of a segment that is being written.
@@ -53,6 +57,44 @@ pub fn remove(path: &Path) -> Result<(), StoreError> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(e)),
         _ => Ok(()),
     }
+}
+
+/// Gives a segment to everyone who is to take it: a hard link `DIR/ID.seg` in each of `shelves`, then its old name
+/// goes. Without shelves it becomes `ID.seg` where it is. Returns its new names. May be called again after an
+/// error or a crash: what was linked already is not linked again.
+pub fn hand_out(path: &Path, shelves: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {
+    let sealed = path.with_extension(SEALED);
+    if shelves.is_empty() {
+        if path != sealed && path.exists() {
+            rename(path, &sealed)?;
+        }
+        return Ok(vec![sealed]);
+    }
+    let name = sealed.file_name().unwrap_or_default();
+    let links: Vec<PathBuf> = shelves.iter().map(|shelf| shelf.join(name)).collect();
+    for (link, shelf) in links.iter().zip(shelves) {
+        match fs::hard_link(path, link) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound && link.exists() => {}
+            // A file system without hard links.
+            Err(e) if [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported].contains(&e.kind()) => {
+                copy(path, link)?;
+            }
+            other => other.map_err(StoreError::io("link", link))?,
+        }
+        sync_dir(shelf)?;
+    }
+    remove(path)?;
+    path.parent().map_or(Ok(()), sync_dir)?;
+    Ok(links)
+}
+
+/// A durable copy that is whole or not there.
+fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let temporary = to.with_extension("tmp");
+    fs::copy(from, &temporary).map_err(StoreError::io("copy", from))?;
+    File::open(&temporary).and_then(|f| f.sync_all()).map_err(StoreError::io("sync", &temporary))?;
+    rename(&temporary, to)
 }
 
 /// Takes the store's lock for as long as the returned file lives; the kernel lets go of it with the process.
@@ -154,6 +196,28 @@ fn is_leap(year: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_segment_is_handed_out_once_to_each_however_often_it_is_tried() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelves = [ARCHIVE, UPLOAD].map(|name| dir.path().join(name));
+        for shelf in &shelves {
+            fs::create_dir(shelf).unwrap();
+        }
+        let open = dir.path().join("a.open");
+        fs::write(&open, "rows").unwrap();
+        fs::hard_link(&open, shelves[0].join("a.seg")).unwrap();
+        for _ in 0..2 {
+            let links = hand_out(&open, &shelves).unwrap();
+            assert_eq!(links, shelves.clone().map(|shelf| shelf.join("a.seg")));
+            assert!(!open.exists() && links.iter().all(|link| fs::read(link).unwrap() == b"rows"));
+        }
+        fs::write(&open, "rows").unwrap();
+        for _ in 0..2 {
+            assert_eq!(hand_out(&open, &[]).unwrap(), [open.with_extension(SEALED)]);
+        }
+        assert!(!open.exists());
+    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

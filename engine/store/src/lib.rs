@@ -3,13 +3,13 @@
 //! ```text
 //!   shard ── batch ──> store thread
 //!                      spool:   buffer ── sort, encode, zstd ──> DIR/spool/ID.open   (pwrite, fdatasync)
-//!                                                                      │ big or old: rename
-//!                                                                      v
-//!                                                                DIR/spool/ID.seg
-//!                      archive: a thread of its own ─────────────────> │
-//!                                                                      v
+//!                                                                      │ big or old: a link for each who takes it
+//!                                                                      ├──> DIR/upload/ID.seg ──> ClickHouse
+//!      archive: a thread of its own ──────────────> DIR/archive/ID.seg <┘
+//!                                                            │
+//!                                                            v
 //!                                                 DIR/parquet/date=.../hour=.../ID.parquet
-//!                                                                      │
+//!                                                            │
 //!   report <── every row once, from Parquet and from the segments that have no Parquet file yet
 //! ```
 //!
@@ -25,8 +25,8 @@
 //! `outcomes produced = queued + spooled + rejected`: what a shard handed over is in a lane, or
 //! [`Counters::accepted`] by the spool, and there `accepted = buffered + spooled + rejected` holds at any
 //! moment. A row counts as spooled when its block is durable; from then on it is in a segment, in the Parquet
-//! file made of it, or in a `*.damaged` file that was kept aside, through any crash. No file with rows is
-//! deleted before its successor is durable.
+//! file made of it, in `ClickHouse`, or in a `*.damaged` or `*.refused` file that was kept aside, through any crash.
+//! No file with rows is deleted before its successor is durable, but by a user's order ([`spool::Shelf::drop_oldest`]).
 
 pub mod archive;
 pub mod batch;
@@ -42,4 +42,4 @@ pub mod upload;
 
 pub use error::StoreError;
 pub use row::{Status, StoredRow};
-pub use spool::{Counters, Recovery, Spool, SpoolOptions};
+pub use spool::{Counters, Recovery, Shelf, Spool, SpoolOptions};

@@ -48,6 +48,7 @@ fn options() -> SpoolOptions {
         block_age: Duration::from_millis(2),
         segment_bytes: 24 << 10,
         segment_age: Duration::from_millis(20),
+        ..SpoolOptions::default()
     }
 }
 

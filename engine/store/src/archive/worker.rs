@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::archive;
 use super::spare::Spare;
 use crate::segment::BlockDecoder;
+use crate::spool::Shelf;
 use crate::{Spool, StoreError};
 
 /// While something waits, the thread looks this often whether there is time for it.
@@ -62,6 +63,7 @@ impl Archiver {
             spare: Spare::default(),
             waiting: VecDeque::new(),
             archived: spool.archived(),
+            shelf: spool.shelf(),
             last_error: Arc::clone(&last_error),
         };
         let thread = std::thread::Builder::new().name("archive".into()).spawn(move || worker.run(&inbox));
@@ -105,6 +107,7 @@ struct Worker {
     spare: Spare,
     waiting: VecDeque<PathBuf>,
     archived: Arc<AtomicU64>,
+    shelf: Arc<Shelf>,
     last_error: Arc<Mutex<Option<StoreError>>>,
 }
 
@@ -158,8 +161,13 @@ impl Worker {
     /// Archives the oldest segment that waits.
     fn next(&mut self) -> Result<(), StoreError> {
         if let Some(segment) = self.waiting.front() {
-            let done = archive(&self.dir, segment, &mut self.decoder)?;
-            self.archived.fetch_add(done.rows, Ordering::Relaxed);
+            // One that is gone was given up for want of room.
+            if self.shelf.claim(segment) {
+                let done = archive(&self.dir, segment, &mut self.decoder)
+                    .inspect_err(|_| self.shelf.release(segment))?;
+                self.archived.fetch_add(done.rows, Ordering::Relaxed);
+                self.shelf.taken(segment);
+            }
             self.waiting.pop_front();
         }
         Ok(())

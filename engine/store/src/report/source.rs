@@ -37,6 +37,14 @@ pub struct Seen {
 
 const COLUMNS: [&str; 6] = ["ts", "destination", "target", "seq", "outcome", "rtt_ns"];
 
+/// Where segments are, in the order in which they come there. What is to be uploaded alone is the server's.
+const SEGMENTS: [(&str, &str); 4] = [
+    (files::SPOOL, files::OPEN),
+    (files::SPOOL, files::SEALED),
+    (files::SPOOL, files::REFUSED),
+    (files::ARCHIVE, files::SEALED),
+];
+
 /// A segment that has no Parquet file yet, held open: it can be read after the archiver has removed it.
 #[derive(Debug)]
 struct Pending {
@@ -61,8 +69,8 @@ impl Files {
         let mut segments = BTreeMap::new();
         // Twice, because a file that is renamed while a directory is read may be missed once.
         for _ in 0..2 {
-            for ending in [files::OPEN, files::SEALED, files::REFUSED] {
-                for path in files::list(&dir.join(files::SPOOL), ending)? {
+            for (place, ending) in SEGMENTS {
+                for path in files::list(&dir.join(place), ending)? {
                     if let Some(pending) = open(path)? {
                         segments.insert(stem(&pending.path), pending);
                     }

@@ -1,6 +1,6 @@
 //! The segment that is being written.
 //!
-//! System calls: `open(O_EXCL)`, `pwrite`, `fdatasync`, `ftruncate`, `rename`, and `fsync` of the directory.
+//! System calls: `open(O_EXCL)`, `pwrite`, `fdatasync`, `ftruncate`, `link`, `rename`, `unlink`, and `fsync` of the directory.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -20,6 +20,8 @@ pub struct Active {
     suspect: bool,
     /// Blocks written so far: the next block's number.
     pub blocks: u64,
+    /// Rows in them.
+    pub rows: u64,
     /// When the spool first looked at it.
     pub seen: Option<Instant>,
 }
@@ -39,15 +41,23 @@ impl Active {
             // It holds no row; recovery removes it should this fail too.
             let _ = files::remove(&path);
         })?;
-        Ok(Active { file, path, good_len: header.len() as u64, suspect: false, blocks: 0, seen: None })
+        Ok(Active {
+            file,
+            path,
+            good_len: header.len() as u64,
+            suspect: false,
+            blocks: 0,
+            rows: 0,
+            seen: None,
+        })
     }
 
-    /// Writes one record behind the others; it is durable when this returns.
+    /// Writes one record of `rows` rows behind the others; it is durable when this returns.
     ///
     /// After an error nothing of it counts: what may have been written is cut off, now or before the next
     /// write. Cutting also answers a failed `fdatasync`, after which the kernel may have forgotten which
     /// pages are not on the disk: the record is written again as a whole.
-    pub fn append(&mut self, record: &[u8]) -> Result<(), StoreError> {
+    pub fn append(&mut self, record: &[u8], rows: u64) -> Result<(), StoreError> {
         self.cut_back()?;
         self.suspect = true;
         let written =
@@ -61,6 +71,7 @@ impl Active {
         self.suspect = false;
         self.good_len += record.len() as u64;
         self.blocks += 1;
+        self.rows += rows;
         Ok(())
     }
 
@@ -78,15 +89,10 @@ impl Active {
         self.good_len
     }
 
-    /// Gives the file the name of a complete segment; returns it. May be called again after an error.
-    pub fn seal(&mut self) -> Result<PathBuf, StoreError> {
+    /// Hands the complete segment out to `shelves` ([`files::hand_out`]); returns its names. May be called again
+    /// after an error.
+    pub fn seal(&mut self, shelves: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {
         self.cut_back()?;
-        let sealed = self.path.with_extension(files::SEALED);
-        if self.path != sealed {
-            std::fs::rename(&self.path, &sealed).map_err(StoreError::io("rename", &self.path))?;
-            self.path = sealed;
-        }
-        self.path.parent().map_or(Ok(()), files::sync_dir)?;
-        Ok(self.path.clone())
+        files::hand_out(&self.path, shelves)
     }
 }

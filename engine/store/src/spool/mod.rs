@@ -3,16 +3,20 @@
 //! ```text
 //!   push ──> buffer ──── full or old ────> encode, write, fdatasync ──> counted as spooled
 //!            (memory)                      DIR/spool/ID.open
-//!                                               │ big or old: rename, fsync of the directory
-//!                                               v
-//!                                          DIR/spool/ID.seg ──> archive
+//!                                               │ big or old: a hard link for each who is to take it
+//!                                               ├─> DIR/archive/ID.seg ──> Parquet
+//!                                               └─> DIR/upload/ID.seg ──> ClickHouse
 //! ```
+//!
+//! Each consumer removes its own link, so none has to know of the other. Where nobody is to take it, a segment
+//! stays in `DIR/spool`, until a later process has somebody who does.
 //!
 //! `accepted = buffered + spooled + rejected`, always. After a failed write the rows stay in the buffer, the
 //! file is cut back to its last whole record, and the next push, tick or close tries again.
 
 mod active;
 mod recover;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +30,7 @@ use megaping_probe::{Nanos, Outcome};
 
 pub use recover::Recovery;
 pub(crate) use recover::keep_aside;
+pub use shelf::{Dropped, Shelf, Waiting};
 
 use crate::segment::{BlockEncoder, MAX_BLOCK_ROWS};
 use crate::{StoreError, files};
@@ -44,6 +49,10 @@ pub struct SpoolOptions {
     pub segment_bytes: u64,
     /// A segment that was begun this long ago is sealed.
     pub segment_age: Duration,
+    /// Whether segments go to the archive.
+    pub archive: bool,
+    /// Whether segments go to `ClickHouse`.
+    pub upload: bool,
 }
 
 impl Default for SpoolOptions {
@@ -54,6 +63,8 @@ impl Default for SpoolOptions {
             block_age: Duration::from_secs(1),
             segment_bytes: 16 << 20,
             segment_age: Duration::from_secs(5),
+            archive: false,
+            upload: false,
         }
     }
 }
@@ -85,6 +96,10 @@ pub struct Spool {
     /// When a tick first saw the oldest row in the buffer.
     seen: Option<Instant>,
     active: Option<Active>,
+    /// Directories of those who take segments.
+    shelves: Vec<PathBuf>,
+    shelf: Arc<Shelf>,
+    /// Names of sealed segments that nobody was told of yet.
     sealed: Vec<PathBuf>,
     accepted: u64,
     spooled: u64,
@@ -101,7 +116,11 @@ impl Spool {
         let segments = dir.join(files::SPOOL);
         files::create_dirs(&segments)?;
         let lock = files::lock(dir)?;
-        let (sealed, recovery) = recover::recover(&segments)?;
+        let wanted = [(options.archive, files::ARCHIVE), (options.upload, files::UPLOAD)];
+        let shelves: Vec<_> = wanted.iter().filter(|(is, _)| *is).map(|(_, name)| dir.join(name)).collect();
+        shelves.iter().try_for_each(|shelf| files::create_dirs(shelf))?;
+        let shelf = Arc::default();
+        let (sealed, recovery) = recover::recover(dir, &shelves, &shelf)?;
         let options = SpoolOptions { block_rows: options.block_rows.clamp(1, MAX_BLOCK_ROWS), ..options };
         let spool = Spool {
             dir: dir.to_owned(),
@@ -112,6 +131,8 @@ impl Spool {
             options,
             seen: None,
             active: None,
+            shelves,
+            shelf,
             sealed,
             accepted: 0,
             spooled: 0,
@@ -177,9 +198,33 @@ impl Spool {
         rows
     }
 
-    /// Segments that were sealed or recovered since the last call, for [`crate::archive::Archiver`].
+    /// Segments that were sealed or recovered since the last call, for [`crate::archive::Archiver`]; where there is
+    /// neither archive nor upload, those that stay in the spool.
     pub fn take_sealed(&mut self) -> Vec<PathBuf> {
-        std::mem::take(&mut self.sealed)
+        self.take(|path| !shelf::is_upload(path))
+    }
+
+    /// Segments that were sealed or recovered since the last call, for [`crate::upload::Uploader`].
+    pub fn take_for_upload(&mut self) -> Vec<PathBuf> {
+        self.take(shelf::is_upload)
+    }
+
+    fn take(&mut self, is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+        let (taken, rest) = std::mem::take(&mut self.sealed).into_iter().partition(|path| is_wanted(path));
+        self.sealed = rest;
+        taken
+    }
+
+    /// The sealed segments, to be shared with those who take them.
+    #[must_use]
+    pub fn shelf(&self) -> Arc<Shelf> {
+        Arc::clone(&self.shelf)
+    }
+
+    /// Bytes on the disk that wait for somebody.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.shelf.bytes() + self.active.as_ref().map_or(0, Active::len)
     }
 
     /// Where the rows are.
@@ -210,7 +255,8 @@ impl Spool {
                 none => none.insert(Active::create(&self.segments, &self.options.node)?),
             };
             let record = self.encoder.encode(&self.buffer[..rows], active.blocks);
-            active.append(record.map_err(StoreError::io("compress a block for", &self.segments))?)?;
+            let record = record.map_err(StoreError::io("compress a block for", &self.segments))?;
+            active.append(record, rows as u64)?;
             self.spooled += rows as u64;
             self.buffer.drain(..rows);
             self.seen = None;
@@ -223,7 +269,11 @@ impl Spool {
 
     fn seal(&mut self) -> Result<(), StoreError> {
         if let Some(active) = &mut self.active {
-            self.sealed.push(active.seal()?);
+            let paths = active.seal(&self.shelves)?;
+            for path in paths {
+                self.shelf.put(path.clone(), active.len(), active.rows, true);
+                self.sealed.push(path);
+            }
             self.active = None;
         }
         Ok(())

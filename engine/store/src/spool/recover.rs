@@ -3,45 +3,76 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use super::Shelf;
 use crate::segment::Segment;
 use crate::{StoreError, files};
 
 /// What [`super::Spool::open`] found of earlier processes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Recovery {
-    /// Segments that wait to be archived.
+    /// Segments that wait to be archived, or for anybody.
     pub segments: u64,
     /// Rows in them.
     pub rows: u64,
+    /// Rows that wait to be sent to `ClickHouse`.
+    pub upload_rows: u64,
     /// Files whose tail was torn off in the middle of a record, and the bytes that were cut.
     pub torn: Vec<(PathBuf, u64)>,
 }
 
-/// Cuts torn tails, seals what is open; returns the sealed segments, oldest first.
-pub fn recover(dir: &Path) -> Result<(Vec<PathBuf>, Recovery), StoreError> {
+/// Cuts torn tails, seals what is open, hands out to `shelves` what nobody was to take so far, and puts everything
+/// on the `shelf`. Returns the segments for this process, oldest first.
+pub fn recover(
+    dir: &Path,
+    shelves: &[PathBuf],
+    shelf: &Shelf,
+) -> Result<(Vec<PathBuf>, Recovery), StoreError> {
     let mut recovery = Recovery::default();
-    for path in files::list(dir, files::OPEN)? {
+    let spool = dir.join(files::SPOOL);
+    for path in files::list(&spool, files::OPEN)? {
         if let Some(bytes) = close_open_segment(&path)? {
             recovery.torn.push((path, bytes));
         }
     }
-    let mut sealed = files::list(dir, files::SEALED)?;
-    let mut unreadable = Vec::new();
-    for path in &sealed {
-        match Segment::open(path) {
-            Ok(segment) => {
+    for path in files::list(&spool, files::SEALED)? {
+        files::hand_out(&path, shelves)?;
+    }
+    let mut sealed = Vec::new();
+    for name in [files::SPOOL, files::ARCHIVE, files::UPLOAD] {
+        let place = dir.join(name);
+        // What stays in the spool is for those who ask for it, as long as there is no shelf for it.
+        let is_ours = shelves.contains(&place) || name == files::SPOOL;
+        for path in files::list(&place, files::SEALED)? {
+            let Some((bytes, rows)) = measure(&path)? else { continue };
+            shelf.put(path.clone(), bytes, rows, false);
+            if name == files::UPLOAD {
+                recovery.upload_rows += rows;
+            } else {
                 recovery.segments += 1;
-                recovery.rows += segment.rows();
+                recovery.rows += rows;
             }
-            Err(StoreError::NotASegment { .. }) => unreadable.push(path.clone()),
-            Err(error) => return Err(error),
+            if is_ours {
+                sealed.push(path);
+            }
+        }
+        for path in [files::REFUSED, files::DAMAGED].map(|e| files::list(&place, e)) {
+            for path in path? {
+                let bytes = fs::metadata(&path).map_err(StoreError::io("look at", &path))?.len();
+                shelf.put(path, bytes, 0, false);
+            }
         }
     }
-    for path in unreadable {
-        keep_aside(&path)?;
-        sealed.retain(|p| *p != path);
-    }
+    sealed.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
     Ok((sealed, recovery))
+}
+
+/// Bytes and rows of a segment; none of one that is unreadable, which is kept aside.
+fn measure(path: &Path) -> Result<Option<(u64, u64)>, StoreError> {
+    match Segment::open(path) {
+        Ok(segment) => Ok(Some((segment.len() as u64, segment.rows()))),
+        Err(StoreError::NotASegment { .. }) => keep_aside(path).map(|()| None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Cuts and seals one file; returns the bytes cut, if any.

@@ -127,7 +127,7 @@ fn abandoned() -> (tempfile::TempDir, std::path::PathBuf) {
 fn an_open_segment_is_sealed_with_all_its_rows() {
     let (dir, _) = abandoned();
     let (mut spool, recovery) = Spool::open(dir.path(), options()).unwrap();
-    assert_eq!(recovery, Recovery { segments: 1, rows: 200, torn: vec![] });
+    assert_eq!(recovery, Recovery { segments: 1, rows: 200, ..Recovery::default() });
     assert_eq!(spool.take_sealed().len(), 1);
     assert_eq!(sealed_rows(dir.path()), (0..200).collect::<Vec<_>>());
 }
@@ -157,6 +157,33 @@ fn a_file_without_rows_goes_and_one_with_a_damaged_header_is_kept_aside() {
     assert_eq!((recovery.segments, recovery.torn.len()), (0, 2));
     assert!(!empty.exists() && !path.exists());
     assert_eq!(std::fs::read(path.with_extension(files::DAMAGED)).unwrap(), bytes);
+}
+
+#[test]
+fn a_segment_is_handed_to_each_who_is_to_take_it_and_by_recovery_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = |dir: &Path, shelf: &str| files::list(&dir.join(shelf), files::SEALED).unwrap().len();
+    let counts = |dir: &Path| [files::SPOOL, files::ARCHIVE, files::UPLOAD].map(|shelf| names(dir, shelf));
+    let both = SpoolOptions { archive: true, upload: true, ..options() };
+    let (mut spool, _) = Spool::open(dir.path(), both).unwrap();
+    push(&mut spool, 0..30);
+    spool.close().unwrap();
+    assert_eq!((counts(dir.path()), spool.shelf().waiting_for_upload().rows), ([0, 1, 1], 30));
+    assert_eq!((spool.take_sealed().len(), spool.take_for_upload().len()), (1, 1));
+    let archived = files::list(&dir.path().join(files::ARCHIVE), files::SEALED).unwrap().remove(0);
+    assert_eq!(spool.bytes(), std::fs::metadata(archived).unwrap().len(), "the disk holds it once");
+    // Nobody in particular: it stays, and the next process has somebody.
+    drop(spool);
+    let (mut spool, recovery) = Spool::open(dir.path(), options()).unwrap();
+    assert_eq!((recovery.rows, recovery.upload_rows), (30, 30));
+    assert_eq!((spool.take_sealed().len(), spool.take_for_upload().len()), (0, 0));
+    push(&mut spool, 30..70);
+    spool.close().unwrap();
+    assert_eq!(counts(dir.path()), [1, 1, 1]);
+    drop(spool);
+    let (mut spool, recovery) = Spool::open(dir.path(), SpoolOptions { upload: true, ..options() }).unwrap();
+    assert_eq!((recovery.rows, recovery.upload_rows, counts(dir.path())), (30, 70, [0, 1, 2]));
+    assert_eq!((spool.take_sealed().len(), spool.take_for_upload().len()), (0, 2));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Sealed segments to `ClickHouse`: soon, compressed, exactly once.
 //!
 //! ```text
-//!   DIR/spool/ID.seg ──> queue ──> upload-0   the newest first: what happens now is seen now
-//!                              └─> upload-1.. the oldest first: a backlog shrinks
+//!   DIR/upload/ID.seg ──> queue ──> upload-0   the newest first: what happens now is seen now
+//!                               └─> upload-1.. the oldest first: a backlog shrinks
 //!                                     │ POST, the file's own bytes
 //!                                     v
-//!                     acknowledged: removed; refused for good: DIR/spool/ID.refused
+//!                     acknowledged: removed; refused for good: DIR/upload/ID.refused
 //! ```
 //!
 //! **No re-encoding.** A segment is a zstd stream of `MessagePack` blocks of columns; the server unpacks it

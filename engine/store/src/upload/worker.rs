@@ -10,10 +10,13 @@ use super::queue::{End, Queue};
 use super::throttle::Body;
 use super::{Load, Throttle, statement};
 use crate::clickhouse::{Client, Endpoint, Failure, Request, Server, SetupError, Timeouts};
+use crate::spool::Shelf;
 use crate::{StoreError, files};
 
 /// Pauses between attempts grow from the first to the last of these, by half and half chance each time.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(20));
+/// Sending is not in a hurry of milliseconds: what probes goes first (setpriority(2)).
+const NICE: i32 = 10;
 /// All rows of a segment become one block of the table, so that nobody sees a part of them.
 const WHOLE: &str = "1000000000";
 
@@ -65,11 +68,11 @@ pub struct Uploader {
 }
 
 impl Uploader {
-    /// Starts the threads.
+    /// Starts the threads, for segments of `shelf`.
     ///
     /// # Errors
     /// [`SetupError`] when the certificates to trust cannot be read, or no thread can be started.
-    pub fn start(options: UploadOptions) -> Result<Uploader, SetupError> {
+    pub fn start(options: UploadOptions, shelf: Arc<Shelf>) -> Result<Uploader, SetupError> {
         let queue = Arc::new(Queue::default());
         let (tell, events) = mpsc::channel();
         let parallel = options.parallel.max(1);
@@ -79,6 +82,7 @@ impl Uploader {
             statement: statement(),
             endpoint: AtomicUsize::new(0),
             queue: Arc::clone(&queue),
+            shelf,
             options,
         });
         for number in 0..parallel {
@@ -118,6 +122,7 @@ struct Shared {
     /// The endpoint that worked last, or the next to try.
     endpoint: AtomicUsize,
     queue: Arc<Queue>,
+    shelf: Arc<Shelf>,
 }
 
 struct Worker {
@@ -128,6 +133,8 @@ struct Worker {
 
 impl Worker {
     fn run(self) {
+        // Of this thread alone. Where it is refused, it competes with probing as anybody does.
+        let _nice = rustix::process::setpriority_process(None, NICE);
         while let Some(path) = self.shared.queue.take(self.end) {
             self.bring(path);
         }
@@ -135,10 +142,15 @@ impl Worker {
 
     /// Sends one segment, as often as it takes.
     fn bring(&self, path: PathBuf) {
-        let queue = &self.shared.queue;
+        let Shared { queue, shelf, .. } = &*self.shared;
+        if !shelf.claim(&path) {
+            // Given up for want of room.
+            return queue.done();
+        }
         let load = match Load::read(&path) {
             Ok(load) => load,
             Err(error) => {
+                shelf.release(&path);
                 self.say(Event::Stuck(error));
                 return queue.done();
             }
@@ -156,6 +168,7 @@ impl Worker {
                 }
             }
             if queue.in_time(|| ()).is_none() {
+                shelf.release(&path);
                 return queue.put_back(path, self.end);
             }
         }
@@ -163,8 +176,11 @@ impl Worker {
 
     /// Gives the file its next name, or removes it, unless the time is over: then its fate was told already.
     fn finish(&self, path: &Path, load: &Load, refusal: Option<Failure>) {
-        let queue = &self.shared.queue;
-        let event = queue.in_time(|| settle(path, load, refusal));
+        let Shared { queue, shelf, .. } = &*self.shared;
+        let event = queue.in_time(|| settle(path, load, refusal, shelf));
+        if !matches!(event, Some(Ok(_))) {
+            shelf.release(path);
+        }
         if let Some(event) = event {
             self.say(event.unwrap_or_else(Event::Stuck));
         }
@@ -226,18 +242,22 @@ impl Shared {
 }
 
 /// Removes an acknowledged file, or sets a refused or damaged one aside.
-fn settle(path: &Path, load: &Load, refusal: Option<Failure>) -> Result<Event, StoreError> {
+fn settle(path: &Path, load: &Load, refusal: Option<Failure>, shelf: &Shelf) -> Result<Event, StoreError> {
     let rows = load.rows;
     if let Some(failure) = refusal {
         let refused = path.with_extension(files::REFUSED);
         files::rename(path, &refused)?;
+        shelf.renamed(path, &refused);
         return Ok(Event::Refused { rows, path: refused, failure });
     }
     let bytes = load.bytes.len() as u64;
     if load.damaged_bytes > 0 {
-        files::rename(path, &path.with_extension(files::DAMAGED))?;
+        let damaged = path.with_extension(files::DAMAGED);
+        files::rename(path, &damaged)?;
+        shelf.renamed(path, &damaged);
     } else {
         files::remove(path)?;
+        shelf.taken(path);
     }
     Ok(Event::Uploaded { rows, bytes })
 }
