@@ -28,4 +28,5 @@ pub mod shard;
 pub mod sink;
 pub mod summary;
 pub mod targets;
+pub mod trace;
 pub mod upload;

@@ -46,6 +46,12 @@ impl Names {
         Names { known: HashMap::new(), waiting: 0, threads: None }
     }
 
+    /// Whether names are not wanted.
+    #[must_use]
+    pub const fn are_off(&self) -> bool {
+        self.threads.is_none()
+    }
+
     /// Names of the system's resolver.
     ///
     /// # Errors

@@ -63,3 +63,8 @@ fn doctor() {
 fn mtr() {
     check("help-mtr", &["megaping", "mtr"]);
 }
+
+#[test]
+fn trace() {
+    check("help-trace", &["megaping", "trace"]);
+}

@@ -136,6 +136,28 @@ impl InFlight {
         None
     }
 
+    /// The one probe under way with this identifier and sequence, wherever it went: for eight quoted bytes behind a
+    /// destination that was rewritten. `None` where there are several, as there may be when more than 65,536 are
+    /// under way.
+    #[must_use]
+    pub fn find_rewritten(&self, identifier: u16, sequence: u16) -> Option<u64> {
+        let back = (self.head - 1).wrapping_sub(u64::from(sequence)) % SEQUENCES;
+        let mut position = (self.head - 1).checked_sub(back)?;
+        let mut found = None;
+        while position >= self.tail {
+            let entry = &self.entries[(position & self.mask) as usize];
+            let is_under_way = matches!(entry.state, State::Flying | State::Ordered);
+            if is_under_way && entry.identifier == identifier && found.replace(position).is_some() {
+                return None;
+            }
+            match position.checked_sub(SEQUENCES) {
+                Some(before) => position = before,
+                None => break,
+            }
+        }
+        found
+    }
+
     /// The oldest probe whose time is not over, if there is one.
     #[inline]
     #[must_use]
@@ -187,6 +209,23 @@ mod tests {
             assert_eq!(table.find((number % 3 + 1) as u16, position as u16, &destination), None);
             assert_eq!(table.find((number % 3) as u16, position as u16 ^ 1, &destination), None);
         }
+    }
+
+    #[test]
+    fn a_rewritten_destination_is_found_while_only_one_probe_can_be_meant() {
+        let mut table = InFlight::new(1 << 18);
+        let first = 1 << 18;
+        for number in 0..70_000u64 {
+            table.push(entry(number));
+        }
+        // 65,536 leaves 1 when divided by 3: no two that are as far apart have one identifier.
+        assert_eq!(table.find_rewritten(0, first as u16), Some(first));
+        assert_eq!(table.find_rewritten(1, (first + 65_536) as u16), Some(first + 65_536));
+        assert_eq!(table.find_rewritten(2, first as u16), None);
+        table.get(first + 65_536).unwrap().identifier = 0;
+        assert_eq!(table.find_rewritten(0, first as u16), None, "either may be meant");
+        table.get(first).unwrap().state = State::Answered;
+        assert_eq!(table.find_rewritten(0, first as u16), Some(first + 65_536));
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use megaping_store::clickhouse::Endpoint;
 
 use super::mtr::MtrArgs;
+use super::trace::TraceArgs;
 use super::values::{self, Payload};
 use crate::backend::Kind;
 
@@ -34,6 +35,8 @@ pub(super) enum Command {
     Ping(Box<PingArgs>),
     /// Watch the paths to targets: a live screen, or a report at the end
     Mtr(Box<MtrArgs>),
+    /// Trace the paths to targets, as many as a list has, at any rate
+    Trace(Box<TraceArgs>),
     /// Report per target on what a run has stored
     Report(ReportArgs),
     /// Say what this machine has for probing, and which backend it gets

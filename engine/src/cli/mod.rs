@@ -1,12 +1,13 @@
 //! The command line: what is asked for, checked and typed.
 //!
 //! `clap` reads the flags; what they mean together is judged once, here, into [`PingOptions`],
-//! [`MtrOptions`] and [`ReportOptions`], whose numbers carry their unit. Flag before environment before default.
+//! [`MtrOptions`], [`TraceOptions`] and [`ReportOptions`], whose numbers carry their unit. Flag before environment before default.
 
 mod args;
 mod mtr;
 mod options;
 mod server;
+mod trace;
 mod values;
 
 use std::ffi::OsString;
@@ -22,6 +23,8 @@ pub use args::{
 pub use mtr::MtrOptions;
 pub use options::{DoctorOptions, MeasureOptions, PingOptions, ReportOptions, UsageError};
 pub use server::SpoolUpload;
+pub(crate) use trace::FEW_PATHS;
+pub use trace::TraceOptions;
 pub use values::{MAX_PATTERN_LEN, MAX_SIZE, Payload, ValueError};
 
 /// What the user asked for.
@@ -31,6 +34,8 @@ pub enum Request {
     Ping(Box<PingOptions>),
     /// `megaping mtr`.
     Mtr(Box<MtrOptions>),
+    /// `megaping trace`.
+    Trace(Box<TraceOptions>),
     /// `megaping report`.
     Report(ReportOptions),
     /// `megaping doctor`.
@@ -57,6 +62,9 @@ where
     let (name, request) = match cli.command {
         args::Command::Ping(args) => ("ping", options::ping(*args).map(|ping| Request::Ping(Box::new(ping)))),
         args::Command::Mtr(args) => ("mtr", mtr::mtr(*args).map(|mtr| Request::Mtr(Box::new(mtr)))),
+        args::Command::Trace(args) => {
+            ("trace", trace::trace(*args).map(|trace| Request::Trace(Box::new(trace))))
+        }
         args::Command::Report(args) => ("report", options::report(args).map(Request::Report)),
         args::Command::Doctor(args) => ("doctor", Ok(Request::Doctor(options::doctor(args)))),
         args::Command::Upload(args) => ("upload", Ok(Request::Upload(server::upload(args)))),

@@ -13,7 +13,7 @@ use crate::mtr::model::FLOWS_MAX;
 use crate::mtr::report::Form;
 use crate::mtr::screen::theme::ThemeName;
 use crate::mtr::words::Naming;
-use crate::targets::{Family, TargetRequest};
+use crate::targets::TargetRequest;
 
 /// Rounds of a report, where the user does not say: mtr's.
 const REPORT_ROUNDS: u32 = 10;
@@ -184,11 +184,11 @@ fn interval(text: &str) -> Result<u64, ValueError> {
         .and_then(|ns| if ns < INTERVAL_NS_MIN { Err(ValueError::ShortInterval) } else { Ok(ns) })
 }
 
-fn flows(text: &str) -> Result<u16, ValueError> {
+pub(super) fn flows(text: &str) -> Result<u16, ValueError> {
     values::number(text, 1, FLOWS_MAX.into()).map(|flows| flows as u16)
 }
 
-fn hops(text: &str) -> Result<u8, ValueError> {
+pub(super) fn hops(text: &str) -> Result<u8, ValueError> {
     values::number(text, 1, megaping_probe::trace::MAX_HOPS.into()).map(|hops| hops as u8)
 }
 
@@ -200,11 +200,7 @@ pub(super) fn mtr(args: MtrArgs) -> Result<MtrOptions, UsageError> {
     if args.first_hop > args.max_hops {
         return Err(UsageError::FirstBehindLast { first: args.first_hop, last: args.max_hops });
     }
-    let family = match (args.ipv4, args.ipv6) {
-        (true, _) => Some(Family::V4),
-        (_, true) => Some(Family::V6),
-        _ => None,
-    };
+    let family = options::family(args.ipv4, args.ipv6);
     let (source_v4, source_v6) = options::sources(&args.source, family)?;
     let form = match (args.json, args.csv, args.report || args.report_wide) {
         (true, ..) => Some(Form::Json),

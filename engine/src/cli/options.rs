@@ -96,8 +96,8 @@ pub struct MeasureOptions {
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum UsageError {
     /// Nothing to probe.
-    #[error("no target: name one, as in 'megaping ping 192.0.2.1', or read a list with --file PATH")]
-    NoTarget,
+    #[error("no target: name one, as in 'megaping {0} 192.0.2.1', or read a list with --file PATH")]
+    NoTarget(&'static str),
     /// Two lists on one stream.
     #[error("standard input (-) is named twice: it can be one list only, put the other into a file")]
     StdinTwice,
@@ -161,27 +161,10 @@ impl PingOptions {
 }
 
 pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
-    if args.targets.is_empty() && args.file.is_empty() {
-        return Err(UsageError::NoTarget);
-    }
-    let stdin = |path: &&PathBuf| path.as_path() == Path::new("-");
-    if args.file.iter().chain(&args.exclude).filter(stdin).count() > 1 {
-        return Err(UsageError::StdinTwice);
-    }
-    let family = match (args.ipv4, args.ipv6) {
-        (true, _) => Some(Family::V4),
-        (_, true) => Some(Family::V6),
-        _ => None,
-    };
+    check_lists("ping", &args.targets, &args.file, &args.exclude)?;
+    let family = family(args.ipv4, args.ipv6);
     let (source_v4, source_v6) = sources(&args.source, family)?;
-    if args.backend == Backend::Memory {
-        if args.interface.is_some() {
-            return Err(UsageError::MemoryHasNoWayOut("-I"));
-        }
-        if !args.source.is_empty() {
-            return Err(UsageError::MemoryHasNoWayOut("-S"));
-        }
-    }
+    check_way_out(args.backend, args.interface.as_deref(), &args.source)?;
     if args.busy_poll && args.backend != Backend::Xdp {
         return Err(UsageError::BusyPollWithoutXdp);
     }
@@ -209,6 +192,45 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
         store: args.store,
         archive: args.archive,
     })
+}
+
+/// Whether there is a target, or a list of them, and one list at most on standard input.
+pub(super) fn check_lists(
+    command: &'static str,
+    targets: &[String],
+    files: &[PathBuf],
+    excludes: &[PathBuf],
+) -> Result<(), UsageError> {
+    if targets.is_empty() && files.is_empty() {
+        return Err(UsageError::NoTarget(command));
+    }
+    let is_stdin = |path: &&PathBuf| path.as_path() == Path::new("-");
+    if files.iter().chain(excludes).filter(is_stdin).count() > 1 {
+        return Err(UsageError::StdinTwice);
+    }
+    Ok(())
+}
+
+/// The family that a flag asks for.
+pub(super) const fn family(ipv4: bool, ipv6: bool) -> Option<Family> {
+    match (ipv4, ipv6) {
+        (true, _) => Some(Family::V4),
+        (_, true) => Some(Family::V6),
+        _ => None,
+    }
+}
+
+/// Whether the way to the wire has what the flags choose of it.
+pub(super) fn check_way_out(
+    backend: Backend,
+    interface: Option<&str>,
+    sources: &[IpAddr],
+) -> Result<(), UsageError> {
+    match backend {
+        Backend::Memory if interface.is_some() => Err(UsageError::MemoryHasNoWayOut("-I")),
+        Backend::Memory if !sources.is_empty() => Err(UsageError::MemoryHasNoWayOut("-S")),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn report(args: ReportArgs) -> Result<ReportOptions, UsageError> {

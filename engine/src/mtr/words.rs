@@ -1,6 +1,6 @@
 //! Hops in words, the same on the screen and in reports.
 
-use megaping_probe::trace::{HopEnd, HopMarks};
+use megaping_probe::trace::{HopEnd, HopMarks, Labels};
 use megaping_wire::Addr;
 use megaping_wire::names::message_name;
 
@@ -78,14 +78,20 @@ pub fn marks(marks: HopMarks) -> Vec<&'static str> {
     NAMES.iter().filter(|(mark, _)| marks.has(*mark)).map(|(_, name)| *name).collect()
 }
 
-/// The label stack as mtr prints it, one entry a text.
+/// A responder's label stack as mtr prints it, one entry a text.
 #[must_use]
 pub fn labels(responder: &Responder) -> Vec<String> {
+    label_texts(&responder.labels)
+}
+
+/// A label stack as mtr prints it.
+#[must_use]
+pub fn label_texts(labels: &Labels) -> Vec<String> {
     let text = |label: megaping_wire::extension::Label| {
         let bottom = u8::from(label.bottom);
         format!("[MPLS: Lbl {} TC {} S {bottom} TTL {}]", label.label, label.traffic_class, label.ttl)
     };
-    responder.labels.iter().map(text).collect()
+    labels.iter().map(text).collect()
 }
 
 /// What is to be said of a hop beside its figures, the most telling first, in few letters.

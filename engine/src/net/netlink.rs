@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
@@ -98,11 +99,13 @@ impl Netlink {
     }
 
     /// The socket, to be waited on.
+    #[must_use]
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
     /// Reads all news there are; whether there were any. What they say is asked for again.
+    #[must_use]
     pub fn had_news(&self) -> bool {
         let mut any = false;
         // More than fits is told as ENOBUFS, which is news as well.
@@ -123,6 +126,15 @@ impl Netlink {
     pub fn links(&mut self) -> io::Result<Vec<Link>> {
         let answers = self.ask(RouteNetlinkMessage::GetLink(LinkMessage::default()), true)?;
         Ok(answers.iter().filter_map(link_of).collect())
+    }
+
+    /// Every address of this network namespace.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
+        let answers = self.ask(RouteNetlinkMessage::GetAddress(AddressMessage::default()), true)?;
+        Ok(answers.iter().filter_map(address_of).collect())
     }
 
     /// The prefixes of a family's routes in all tables: first address and length.
@@ -261,6 +273,19 @@ fn link_of(answer: &RouteNetlinkMessage) -> Option<Link> {
         }
     }
     Some(link)
+}
+
+fn address_of(answer: &RouteNetlinkMessage) -> Option<IpAddr> {
+    let RouteNetlinkMessage::NewAddress(message) = answer else { return None };
+    let of = |wants_local: bool| {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(ip) if wants_local => Some(*ip),
+            AddressAttribute::Address(ip) if !wants_local => Some(*ip),
+            _ => None,
+        })
+    };
+    // On a link between two alone, the address is the other end's.
+    of(true).or_else(|| of(false))
 }
 
 fn ip_of(address: &RouteAddress) -> Option<IpAddr> {

@@ -62,7 +62,7 @@ pub(super) fn line(out: &mut Vec<u8>, row: &Row) {
 }
 
 /// Quoted where it must be (RFC 4180 section 2).
-pub(super) fn field(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn field(out: &mut Vec<u8>, text: &str) {
     if !text.contains(['"', ',', '\n', '\r']) {
         return out.extend_from_slice(text.as_bytes());
     }

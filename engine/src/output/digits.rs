@@ -6,7 +6,7 @@ use megaping_wire::Addr;
 
 /// `0` to `18446744073709551615`.
 #[inline]
-pub(super) fn number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn number(out: &mut Vec<u8>, mut number: u64) {
     let mut text = [0; 20];
     let mut at = text.len();
     loop {
@@ -22,7 +22,7 @@ pub(super) fn number(out: &mut Vec<u8>, mut number: u64) {
 
 /// Nanoseconds as a thousand times larger unit with three decimals, `1234567` as `1234.567`: microseconds.
 #[inline]
-pub(super) fn thousandths(out: &mut Vec<u8>, thousandths: u64) {
+pub(crate) fn thousandths(out: &mut Vec<u8>, thousandths: u64) {
     number(out, thousandths / 1000);
     let rest = (thousandths % 1000) as u16;
     out.extend_from_slice(&[
@@ -35,7 +35,7 @@ pub(super) fn thousandths(out: &mut Vec<u8>, thousandths: u64) {
 
 /// An address in its usual form.
 #[inline]
-pub(super) fn addr(out: &mut Vec<u8>, addr: &Addr) {
+pub(crate) fn addr(out: &mut Vec<u8>, addr: &Addr) {
     if addr.is_v4() {
         let [a, b, c, d] = addr.v4_octets();
         number(out, a.into());

@@ -77,7 +77,7 @@ fn detail(out: &mut Vec<u8>, row: &Row) {
 }
 
 /// Host names need no escapes; whatever else a name may one day hold must not break the line.
-pub(super) fn escaped(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn escaped(out: &mut Vec<u8>, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),

@@ -4,12 +4,12 @@
 //! is rendered into one reused buffer and handed to the writer whole. What a line says is the same in every
 //! form; each form has one file.
 
-mod csv;
-mod digits;
+pub(crate) mod csv;
+pub(crate) mod digits;
 mod human;
-mod json;
+pub(crate) mod json;
 pub mod report;
-mod time;
+pub(crate) mod time;
 
 use std::io::{self, Write};
 

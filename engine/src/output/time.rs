@@ -1,11 +1,11 @@
 //! Nanoseconds since the Unix epoch as RFC 3339 in UTC.
 
 /// Bytes of `2026-01-02T03:04:05.123456789Z`.
-pub(super) const LEN: usize = 30;
+pub(crate) const LEN: usize = 30;
 
 /// Renders times. Rows of one batch share their second, most often, so the civil part is kept.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     second: u64,
     text: [u8; LEN],
 }
@@ -25,7 +25,7 @@ pub fn unix_seconds(seconds: u64) -> String {
 
 impl Clock {
     /// The text of a time, which is before the year 2555 whatever the number.
-    pub(super) fn rfc3339(&mut self, unix_ns: u64) -> &[u8; LEN] {
+    pub(crate) fn rfc3339(&mut self, unix_ns: u64) -> &[u8; LEN] {
         let (second, mut nanos) = (unix_ns / 1_000_000_000, (unix_ns % 1_000_000_000) as u32);
         if second != self.second {
             self.civil(second);

@@ -89,6 +89,7 @@ pub fn summary(
         notes: Vec::new(),
         ring: ring_summary(boards),
         store: end.store,
+        paths: None,
     }
 }
 

@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal};
 
 use megaping_probe::{Ping, Work};
 
-use super::{RunPlan, Walk, watch};
+use super::{RunError, RunPlan, Walk, watch};
 use crate::cli::{OutputFormat, PingOptions};
+use crate::keeper::Keeper;
 
 /// A kind of run.
 pub(crate) trait Job {
@@ -14,6 +15,12 @@ pub(crate) trait Job {
 
     /// Whether a second signal has to wait until the job allows it to leave at once ([`watch::Signals`]).
     const IS_PATIENT: bool = false;
+
+    /// Opens what outcomes are kept in, if they are: after the rings, so that a run that may not send leaves no
+    /// directory behind.
+    fn keeper(&mut self) -> Result<Option<Keeper>, RunError> {
+        Ok(None)
+    }
 
     /// The part of one shard; asked once for each, in order.
     fn work(&mut self, shard: u16) -> Self::Work;
@@ -32,6 +39,11 @@ pub(super) struct PingJob<'a> {
 impl Job for PingJob<'_> {
     type Work = Ping<Walk>;
 
+    fn keeper(&mut self) -> Result<Option<Keeper>, RunError> {
+        let open = |dir| Keeper::open(dir, self.options.archive);
+        Ok(self.options.store.as_deref().map(open).transpose()?)
+    }
+
     fn work(&mut self, shard: u16) -> Ping<Walk> {
         Ping::new(&self.plan.ping(self.options, shard), self.walk.clone())
     }
@@ -39,6 +51,6 @@ impl Job for PingJob<'_> {
     fn watch(&mut self, scene: &watch::Scene<'_, '_>) {
         // Outcomes on the same terminal would be drawn into the line, and they are progress enough.
         let draws = self.options.output == OutputFormat::None || !io::stdout().is_terminal();
-        watch::until_done(scene, &self.plan, self.options.timeout_ns, draws);
+        watch::until_done(scene, &self.plan, self.options.timeout_ns, draws, || false);
     }
 }

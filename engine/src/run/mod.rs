@@ -47,7 +47,7 @@ pub(crate) use job::Job;
 use job::PingJob;
 pub use plan::RunPlan;
 pub use walk::Walk;
-pub(crate) use watch::{Scene, Signals, leave_all, stop_all};
+pub(crate) use watch::{Scene, Signals, leave_all, stop_all, until_done};
 
 /// Threads get this long to be ready before the first probe is due.
 const LEAD_NS: u64 = 5_000_000;
@@ -91,6 +91,8 @@ pub enum RunError {
         "rate and timeout together put {in_flight} probes in flight, and at most {most} fit: lower --rate or --timeout"
     )]
     TooManyInFlight { in_flight: u64, most: u64 },
+    #[error("{paths} paths, and at most {most} are traced at once: name fewer targets or --flows")]
+    TooManyPaths { paths: u64, most: u64 },
     #[error(
         "64 instances of megaping run on this network stack already: stop one, or use a network namespace"
     )]
@@ -218,9 +220,7 @@ impl<J: Job> Run<'_, J> {
         if !R::SORTED {
             self.plan = self.plan.on_shared_rings();
         }
-        // After the rings: a run that may not send leaves no directory behind.
-        let keeper =
-            self.options.store.as_deref().map(|dir| Keeper::open(dir, self.options.archive)).transpose()?;
+        let keeper = self.job.keeper()?;
         let stop = Signals::catch(J::IS_PATIENT).map_err(RunError::Signals)?;
         let boards: Vec<Arc<Board>> = rings.iter().map(|_| Arc::default()).collect();
         let (shards, lanes) = self.shards(rings, &boards);

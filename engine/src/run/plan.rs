@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use megaping_probe::trace::{Rules, TracePlan};
 use megaping_probe::{PingPlan, Plan, Timing};
 use megaping_store::batch::BATCH_ROWS;
 use megaping_wire::Addr;
 
 use super::RunError;
-use crate::cli::{MtrOptions, PingOptions};
+use crate::cli::{MtrOptions, PingOptions, TraceOptions};
 
 /// A user who names neither a rate nor an interval gets at most this: fast, and no network notices.
 const POLITE_PPS: u64 = 10_000;
@@ -32,6 +33,13 @@ const UNEVEN_TURNS: u64 = 64;
 const MOVABLE_MAX: u64 = 1 << 28;
 /// Batches between shard and store thread, beside the seats of those in flight.
 const BATCHES_UNDER_WAY: usize = 64;
+
+/// Paths are numbered by 32 bits.
+const PATHS_MAX: u64 = u32::MAX as u64;
+/// Paths that are traced at once, at most: those with silent hops take some timeouts each.
+const ACTIVE_PATHS_MAX: u32 = 1 << 17;
+/// Routers that a shard remembers, at most: 160 MiB of them.
+const ROUTERS_MAX: u64 = 1 << 21;
 
 /// What the whole run shall do.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +150,55 @@ impl RunPlan {
         let plan = RunPlan::new(&options.probe, targets)?;
         let (round_ns, count) = (options.interval_ns.into(), options.rounds);
         Ok(RunPlan { round_ns, count, pace_pps: UNASKED_PPS as f64, in_flight, ..plan })
+    }
+
+    /// Plans the tracing of `targets` targets.
+    ///
+    /// # Errors
+    /// [`RunError::TooManyPaths`] where paths cannot be numbered.
+    pub fn of_traces(options: &TraceOptions, targets: u64) -> Result<RunPlan, RunError> {
+        let paths = targets.saturating_mul(options.flows.into());
+        if paths > PATHS_MAX {
+            return Err(RunError::TooManyPaths { paths, most: PATHS_MAX });
+        }
+        let probe = &options.probe;
+        let pps = probe.rate_pps.unwrap_or(POLITE_PPS).min(CEILING_PPS);
+        // A path begins when the rate has room beside those under way: never later than this, and often earlier
+        // than the last one has ended.
+        let round_ns = u128::from(paths) * 1_000_000_000 / u128::from(pps);
+        let timeout_s = probe.timeout_ns as f64 / 1e9;
+        let under_way = paths.min(u64::from(ACTIVE_PATHS_MAX)) * u64::from(options.window(paths));
+        let in_flight = (pps as f64 * timeout_s * 1.03).min(under_way as f64);
+        let plan = RunPlan::new(&PingOptions { rate_pps: None, ..probe.clone() }, targets)?;
+        let round_ns = round_ns.max(probe.interval_ns.unwrap_or(1).into());
+        Ok(RunPlan { round_ns, pace_pps: pps as f64, in_flight, ..plan })
+    }
+
+    /// The part of one shard in tracing `targets` targets.
+    #[must_use]
+    pub fn trace(&self, options: &TraceOptions, shard: u16) -> TracePlan {
+        let paths = self.targets.saturating_mul(options.flows.into());
+        let shards = u64::from(self.shards.max(1));
+        TracePlan {
+            timing: Timing {
+                round_ns: self.round_ns,
+                rounds: self.count,
+                length_ns: self.duration_ns,
+                late_max_ns: None,
+            },
+            shard,
+            shards: self.shards,
+            flows: options.flows,
+            rules: Rules {
+                first_hop: options.first_hop,
+                max_hops: options.max_hops,
+                gap: options.gap,
+                window: options.window(paths),
+                queries: options.queries,
+            },
+            active_max: (u64::from(ACTIVE_PATHS_MAX).min(paths) / shards) as usize + 1,
+            routers: if options.shares { (paths / shards).clamp(1024, ROUTERS_MAX) as usize } else { 0 },
+        }
     }
 
     /// What holds for every probe of one shard.

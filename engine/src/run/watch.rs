@@ -95,18 +95,34 @@ pub fn total(boards: &[Arc<Board>]) -> Ledger {
     total
 }
 
-/// Returns when every shard has ended. `draws`: whether a progress line is welcome, if standard error is a terminal.
-pub fn until_done(scene: &Scene<'_, '_>, plan: &RunPlan, timeout_ns: u64, draws: bool) {
+/// Returns when every shard has ended, and `work` has no more to do: it is asked in each turn whether it has.
+/// `draws`: whether a progress line is welcome, if standard error is a terminal.
+pub fn until_done(
+    scene: &Scene<'_, '_>,
+    plan: &RunPlan,
+    timeout_ns: u64,
+    draws: bool,
+    mut work: impl FnMut() -> bool,
+) {
     let mut line = draws.then(ProgressLine::on_stderr).flatten();
     let mut rate = Rate { at: Instant::now(), sent: 0, pps: 0 };
-    while !scene.is_over() {
+    loop {
+        // Before the work: what shards hand over as they end is found by it.
+        let is_over = scene.is_over();
+        let has_more = work();
+        if is_over && !has_more {
+            break;
+        }
         if scene.should_stop() {
             stop_all(scene.boards);
         }
         if let Some(line) = &mut line {
             line.draw(Instant::now(), || scene.progress(&mut rate, plan, timeout_ns));
         }
-        std::thread::sleep(LOOK);
+        if !has_more {
+            // Whoever has work for us wakes us.
+            std::thread::park_timeout(LOOK);
+        }
     }
     if let Some(line) = &mut line {
         line.erase();

@@ -5,6 +5,7 @@ mod text;
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
+use megaping_probe::trace::PathEnd;
 use megaping_probe::{RingCounters, Unsent};
 use serde::Serialize;
 use thiserror::Error;
@@ -64,6 +65,27 @@ pub struct Summary {
     pub ring: RingSummary,
     /// Where the outcomes are; none without a store.
     pub store: Option<StoreSummary>,
+    /// What became of paths, of a run that traces them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<PathSummary>,
+}
+
+/// What became of the paths of a trace, each in each round: those that began are `reached + refused + unreached +
+/// incomplete`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct PathSummary {
+    /// Paths of a round: targets times flows.
+    pub total: u64,
+    /// Those whose target answered.
+    pub reached: u64,
+    /// Those at whose end a router said that the target cannot be reached.
+    pub refused: u64,
+    /// Those at whose end nobody answered.
+    pub unreached: u64,
+    /// Those that had begun when the run was stopped, and not ended.
+    pub incomplete: u64,
+    /// Hops that were not asked, since many paths agree about them.
+    pub shared_hops: u64,
 }
 
 /// Round trips in microseconds; null where there was no answer.
@@ -194,6 +216,19 @@ pub fn unsent_by_name(counts: &[u64; Unsent::ALL.len()]) -> BTreeMap<&'static st
 #[must_use]
 pub fn per_second(count: f64, elapsed_s: f64) -> f64 {
     if elapsed_s > 0.0 { (count / elapsed_s * 10.0).round() / 10.0 } else { 0.0 }
+}
+
+impl PathSummary {
+    /// Counts a path.
+    pub fn add(&mut self, end: &PathEnd) {
+        let place = match (end.complete, end.reached, end.length) {
+            (false, ..) => &mut self.incomplete,
+            (true, true, _) => &mut self.reached,
+            (true, false, 0) => &mut self.unreached,
+            (true, false, _) => &mut self.refused,
+        };
+        *place += 1;
+    }
 }
 
 impl Summary {

@@ -38,6 +38,7 @@ impl fmt::Display for Summary {
             rounded(self.answered_pps),
         )?;
         self.beside(f)?;
+        self.paths(f)?;
         self.times(f)?;
         self.machine(f)
     }
@@ -71,6 +72,18 @@ impl Summary {
             human_count(self.late),
             human_count(self.invalid),
             human_count(self.foreign),
+        )
+    }
+
+    fn paths(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(paths) = self.paths else { return Ok(()) };
+        let [reached, refused, unreached, incomplete, shared] =
+            [paths.reached, paths.refused, paths.unreached, paths.incomplete, paths.shared_hops]
+                .map(human_count);
+        writeln!(
+            f,
+            "paths      reached {reached}, refused {refused}, unreached {unreached}, given up {incomplete}; \
+             {shared} hops as on other paths"
         )
     }
 

@@ -1,4 +1,4 @@
-//! Batches of outcomes and the seats in them.
+//! Batches of rows, outcomes above all, and the seats in them.
 //!
 //! ```text
 //!   shard                                     store thread
@@ -21,23 +21,23 @@ use megaping_probe::Outcome;
 /// Rows in a batch.
 pub const BATCH_ROWS: usize = 1024;
 
-/// A box of outcomes of one shard.
+/// A box of rows of one shard.
 #[derive(Debug)]
-pub struct Batch {
+pub struct Batch<T = Outcome> {
     /// The shard that filled it.
     pub shard: u16,
     /// Add this to a row's time to have nanoseconds since the Unix epoch.
     pub unix_offset_ns: u64,
     /// The rows; never more than [`BATCH_ROWS`].
-    pub rows: Vec<Outcome>,
+    pub rows: Vec<T>,
 }
 
 /// The two queues between one shard and the store thread. Both hold every batch there is, so neither is
 /// ever full.
 #[derive(Debug)]
-pub struct Lane {
-    full: ArrayQueue<Box<Batch>>,
-    empty: ArrayQueue<Box<Batch>>,
+pub struct Lane<T = Outcome> {
+    full: ArrayQueue<Box<Batch<T>>>,
+    empty: ArrayQueue<Box<Batch<T>>>,
     produced: AtomicU64,
     reader: OnceLock<Thread>,
 }
@@ -45,18 +45,18 @@ pub struct Lane {
 /// The shard's end of a [`Lane`].
 #[expect(clippy::vec_box, reason = "the boxes are what travels; they must not move into the stack")]
 #[derive(Debug)]
-pub struct Desk {
-    lane: Arc<Lane>,
-    current: Box<Batch>,
+pub struct Desk<T = Outcome> {
+    lane: Arc<Lane<T>>,
+    current: Box<Batch<T>>,
     // A stack, not a queue: the batch that came back last is the one still in the cache, and batches that a
     // quiet run never needs are never touched.
-    free: Vec<Box<Batch>>,
+    free: Vec<Box<Batch<T>>>,
     unix_offset_ns: u64,
 }
 
-/// A lane with room for `seats` outcomes at least, and the shard's end of it.
+/// A lane with room for `seats` rows at least, and the shard's end of it.
 #[must_use]
-pub fn lane(shard: u16, seats: usize) -> (Desk, Arc<Lane>) {
+pub fn lane<T>(shard: u16, seats: usize) -> (Desk<T>, Arc<Lane<T>>) {
     let batches = seats.div_ceil(BATCH_ROWS) + 2;
     let new = || Box::new(Batch { shard, unix_offset_ns: 0, rows: Vec::with_capacity(BATCH_ROWS) });
     let lane = Arc::new(Lane {
@@ -69,7 +69,7 @@ pub fn lane(shard: u16, seats: usize) -> (Desk, Arc<Lane>) {
     (Desk { lane: Arc::clone(&lane), current: new(), free, unix_offset_ns: 0 }, lane)
 }
 
-impl Desk {
+impl<T> Desk<T> {
     /// Rows that are free: in the current batch and in the empty ones.
     #[inline]
     #[must_use]
@@ -100,18 +100,18 @@ impl Desk {
         }
     }
 
-    /// Seats one outcome. A caller that counts [`Desk::seats`] always finds room; for one that does not, the
+    /// Seats one row. A caller that counts [`Desk::seats`] always finds room; for one that does not, the
     /// current batch grows: slower, and nothing is lost.
     #[inline]
-    pub fn seat(&mut self, outcome: Outcome) {
+    pub fn seat(&mut self, row: T) {
         if self.current.rows.len() >= BATCH_ROWS {
             self.hand_over();
         }
-        debug_assert!(self.current.rows.len() < BATCH_ROWS, "an outcome without a seat");
+        debug_assert!(self.current.rows.len() < BATCH_ROWS, "a row without a seat");
         if self.current.rows.is_empty() {
             self.current.unix_offset_ns = self.unix_offset_ns;
         }
-        self.current.rows.push(outcome);
+        self.current.rows.push(row);
     }
 
     /// Rows that wait in the current batch.
@@ -139,7 +139,7 @@ impl Desk {
         }
     }
 
-    fn push_and_take(&mut self, next: Box<Batch>) {
+    fn push_and_take(&mut self, next: Box<Batch<T>>) {
         let batch = std::mem::replace(&mut self.current, next);
         self.lane.produced.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
         let refused = self.lane.full.push(batch);
@@ -150,7 +150,7 @@ impl Desk {
     }
 }
 
-impl Lane {
+impl<T> Lane<T> {
     /// Names the calling thread as the one to wake when a batch is handed over.
     pub fn read_here(&self) {
         // A second reader would be a mistake of the caller's; the first one keeps being woken.
@@ -159,18 +159,18 @@ impl Lane {
 
     /// The oldest batch that waits.
     #[must_use]
-    pub fn take(&self) -> Option<Box<Batch>> {
+    pub fn take(&self) -> Option<Box<Batch<T>>> {
         self.full.pop()
     }
 
     /// Gives a batch back to its shard, emptied.
-    pub fn give_back(&self, mut batch: Box<Batch>) {
+    pub fn give_back(&self, mut batch: Box<Batch<T>>) {
         batch.rows.clear();
         let refused = self.empty.push(batch);
         debug_assert!(refused.is_ok(), "the queue holds every batch there is");
     }
 
-    /// Outcomes handed over so far.
+    /// Rows handed over so far.
     #[must_use]
     pub fn produced(&self) -> u64 {
         self.produced.load(Ordering::Relaxed)

@@ -91,8 +91,11 @@ impl<W: Work> Core<W> {
             // A reply echoes our whole payload; only an error may quote less (RFC 792: eight bytes).
             return match arrival.kind {
                 Kind::EchoReply => None,
+                // Behind a NAT it may quote another destination, and then the rest has to do.
                 Kind::Error { .. } => {
-                    self.table.find(arrival.identifier, arrival.sequence, &arrival.destination)
+                    let (identifier, sequence) = (arrival.identifier, arrival.sequence);
+                    let found = self.table.find(identifier, sequence, &arrival.destination);
+                    found.or_else(|| self.table.find_rewritten(identifier, sequence))
                 }
             };
         };

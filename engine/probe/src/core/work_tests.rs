@@ -140,15 +140,21 @@ fn what_a_quote_shows_to_be_rewritten_is_marked_and_the_probe_is_found() {
 }
 
 #[test]
-fn eight_quoted_bytes_to_another_destination_are_foreign_and_a_forged_long_quote_is_invalid() {
+fn eight_quoted_bytes_need_the_identity_and_a_forged_long_quote_is_invalid() {
     let mut core = climbing();
     let order = next(&mut core, 0);
     left(&mut core, &order, 10);
     let whole = error(&order, 20);
-    let elsewhere = Addr::v4([10, 9, 8, 7]);
-    assert_eq!(core.on_arrival(&Arrival { evidence: None, destination: elsewhere, ..whole }), None);
+    let other = Arrival { evidence: None, identifier: whole.identifier ^ 1, ..whole };
+    assert_eq!(core.on_arrival(&other), None);
     let forged = whole.evidence.map(|proof| Evidence { mac: proof.mac ^ 1, ..proof });
     assert_eq!(core.on_arrival(&Arrival { evidence: forged, ..whole }), None);
     assert_eq!((core.ledger().foreign, core.ledger().invalid, core.ledger().in_flight), (1, 1, 1));
-    assert!(core.on_arrival(&Arrival { evidence: None, ..whole }).is_some());
+    // Behind a NAT: it is marked.
+    let elsewhere = Addr::v4([10, 9, 8, 7]);
+    let outcome = core.on_arrival(&Arrival { evidence: None, destination: elsewhere, ..whole });
+    let marks = outcome.expect("one probe alone can be meant").marks;
+    assert!(marks.has(Marks::QUOTED_DESTINATION));
+    assert_eq!(core.on_arrival(&Arrival { evidence: None, ..whole }), None);
+    assert_eq!(core.ledger().duplicates, 1);
 }

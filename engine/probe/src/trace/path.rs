@@ -8,7 +8,8 @@
 //!
 //! The *locator* is a probe with the largest hop limit: its answer tells, by the hop limits it carries, about how far
 //! the target is. From that aim the path is asked downwards, until hops are met that are known from other paths, and
-//! upwards where the aim was too near. So next to nothing is asked beyond the end.
+//! upwards where the aim was too near. So next to nothing is asked beyond the end. A hop that is silent while a farther
+//! one answers is asked once more.
 
 use super::event::{HopEnd, HopEvent};
 
@@ -75,6 +76,8 @@ pub struct Path {
     // Little is expected beyond the aim: it was silent there before, and the locator found nobody.
     quiet: bool,
     locator: Locator,
+    // Hops that were asked once more after silence.
+    again_asked: u64,
     remembered: Remembered,
     out: u8,
     // Further probes to a hop that was asked already.
@@ -135,7 +138,14 @@ impl Path {
         let waits = self.aim > 0 && self.open & bit(self.aim) != 0;
         let answered = self.heard & span(1, next - 1);
         let nearest = (64 - answered.leading_zeros() as u8).max(self.floor - 1);
-        let gap = if self.quiet { 1 } else { rules.gap };
+        // Where the target has answered, there is no doubt that something is there.
+        let gap = if self.is_reached() {
+            MAX_HOPS
+        } else if self.quiet {
+            1
+        } else {
+            rules.gap
+        };
         (!waits && next - 1 - nearest < gap).then_some(next)
     }
 
@@ -174,6 +184,7 @@ impl Path {
         if is_last {
             self.open &= !bit(ttl);
         }
+        self.doubt_silence();
         if self.locator == Locator::Out && ttl == rules.max_hops {
             self.locator = Locator::Done;
             self.locate(event);
@@ -181,6 +192,16 @@ impl Path {
             // The target was there in the last round: has it moved, or gone?
             self.locator = Locator::Due;
         }
+    }
+
+    /// Hops that are silent before one that answers are asked once more: the probe or the answer may have got lost.
+    fn doubt_silence(&mut self) {
+        let heard = 64 - self.heard.leading_zeros() as u8;
+        let answers = if self.end > 0 { self.end } else { heard };
+        let silent =
+            self.asked & !(self.open | self.heard | self.again_asked) & span(1, answers.saturating_sub(1));
+        self.again_asked |= silent;
+        self.asked &= !silent;
     }
 
     /// What the locator's end says about the path's length.

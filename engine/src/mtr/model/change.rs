@@ -97,7 +97,12 @@ pub(super) fn cut(mut route: Route, destination: Addr) -> Route {
 /// that a router which answers now and then does not make another path of it.
 #[must_use]
 pub fn path_id(route: &[Option<Addr>]) -> u64 {
-    let places = route.iter().zip(1u8..).filter_map(|(hop, ttl)| Some((ttl, (*hop)?)));
+    id_of_places(route.iter().zip(1u8..).filter_map(|(hop, ttl)| Some((ttl, (*hop)?))))
+}
+
+/// The same, of hop limits and who answered there.
+#[must_use]
+pub fn id_of_places(places: impl Iterator<Item = (u8, Addr)>) -> u64 {
     places.fold(0xcbf2_9ce4_8422_2325, |hash, (ttl, addr)| {
         let bytes = std::iter::once(&ttl).chain(&addr.0);
         bytes.fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))

@@ -22,7 +22,7 @@ pub mod switch;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Change, Route, path_id};
+pub use change::{Change, Route, id_of_places, path_id};
 pub use finding::{Findings, Verdict};
 pub use hop::{Hop, Responder};
 pub use path::{End, Path};
