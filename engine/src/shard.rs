@@ -278,6 +278,7 @@ impl<R: Ring, W: Work> Shard<R, W> {
             self.rx_dropped = rx_dropped;
             self.core.on_own_drops(now);
         }
+        self.core.shed(self.desk.is_shedding());
         if !self.stopping && self.board.stop.load(Ordering::Relaxed) {
             self.stopping = true;
             self.leaving = self.board.leave.load(Ordering::Relaxed);

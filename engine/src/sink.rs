@@ -12,9 +12,9 @@ use megaping_store::StoreError;
 use megaping_store::batch::{Batch, Lane};
 use megaping_wire::Addr;
 
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Kept};
 use crate::output::Printer;
-use crate::summary::StoreSummary;
+use crate::summary::{StoreSummary, UploadSummary};
 use crate::targets::TargetSet;
 
 /// How long the thread sleeps when no shard wakes it: the spool's own deadlines are coarser.
@@ -40,6 +40,8 @@ pub struct SinkEnd {
     pub errors: ErrorKinds,
     /// Where the rows are, where they are kept.
     pub store: Option<StoreSummary>,
+    /// What became of those that were to be sent.
+    pub upload: Option<UploadSummary>,
     /// Outcomes that were taken from the queues.
     pub taken: u64,
     /// Why it stopped printing, if it did: a reader that has seen enough, for one.
@@ -90,6 +92,7 @@ impl<W: Write> Sink<W> {
             rtt_ns: histogram(),
             errors: ErrorKinds::new(),
             store: None,
+            upload: None,
             taken: 0,
             output_error: None,
             store_error: None,
@@ -151,15 +154,20 @@ impl<W: Write> Sink<W> {
         }
         if end.store_error.is_none()
             && let Some(keeper) = &mut self.keeper
-            && let Err(error) = keeper.tick(Instant::now())
         {
-            self.board.fail(&mut end.store_error, error);
+            if let Err(error) = keeper.tick(Instant::now()) {
+                self.board.fail(&mut end.store_error, error);
+            }
+            for lane in &self.lanes {
+                lane.shed(keeper.is_shedding());
+            }
         }
     }
 
     fn close(mut self, mut end: SinkEnd) -> SinkEnd {
         if let Some(keeper) = self.keeper.take() {
-            let (mut store, result) = keeper.close();
+            let (Kept { mut store, upload }, result) = keeper.close();
+            end.upload = upload;
             store.produced = self.lanes.iter().map(|lane| lane.produced()).sum();
             store.queued = store.produced - end.taken;
             end.store = Some(store);

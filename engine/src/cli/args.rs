@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use megaping_store::clickhouse::Endpoint;
-
 use super::mtr::MtrArgs;
+use super::server::{KeepArgs, SchemaArgs, UploadArgs};
 use super::trace::TraceArgs;
 use super::values::{self, Payload};
 use crate::backend::Kind;
@@ -60,6 +59,7 @@ Examples:
   megaping ping -c 3 192.0.2.1 2001:db8::1
   megaping ping -c 1 -r 50k --exclude never.txt 10.0.0.0/8 -o csv > sweep.csv
   megaping ping --file targets.txt -i 10 --duration 1h -o none --store results --summary json
+  megaping ping --file targets.txt -i 10 -o none --clickhouse https://db.example.net:8443
 
 Exit status: 0 when a probe was answered, 1 when none was, 2 for an error.";
 
@@ -160,6 +160,8 @@ pub(super) struct PingArgs {
     #[arg(long, value_name = "FORMAT", help_heading = "Results", default_value = "parquet")]
     #[arg(env = "MEGAPING_ARCHIVE", hide_env = true, hide_possible_values = true)]
     pub archive: ArchiveFormat,
+    #[command(flatten)]
+    pub keep: KeepArgs,
 }
 
 const REPORT_EXAMPLES: &str = "\
@@ -220,72 +222,6 @@ pub(super) struct DoctorArgs {
     /// Whom to send to while measuring by IFACE
     #[arg(long, value_name = "ADDRESS", value_parser = values::neighbour, requires = "measure")]
     pub target: Option<IpAddr>,
-}
-
-const SERVER_NOTES: &str = "\
-Passwords are never given on the command line: set MEGAPING_CLICKHOUSE_PASSWORD, or name a file. The file is
-read anew for each request. Without --clickhouse-ca, the public authorities are trusted.";
-
-/// A ClickHouse service and our account there.
-#[derive(Args, Debug)]
-pub(super) struct ServerArgs {
-    /// ClickHouse, http(s)://HOST[:PORT][/DATABASE]; several, by comma, are tried in turn
-    #[arg(long, value_name = "URL", help_heading = "ClickHouse", value_delimiter = ',', required = true)]
-    #[arg(env = "MEGAPING_CLICKHOUSE", hide_env = true)]
-    pub clickhouse: Vec<Endpoint>,
-    /// Account there [default: the server's default user]
-    #[arg(long, value_name = "NAME", help_heading = "ClickHouse")]
-    #[arg(env = "MEGAPING_CLICKHOUSE_USER", hide_env = true)]
-    pub clickhouse_user: Option<String>,
-    /// File whose first line is the password
-    #[arg(long, value_name = "PATH", help_heading = "ClickHouse")]
-    #[arg(env = "MEGAPING_CLICKHOUSE_PASSWORD_FILE", hide_env = true)]
-    pub clickhouse_password_file: Option<PathBuf>,
-    /// Certificates to trust instead of the public ones, PEM
-    #[arg(long, value_name = "PATH", help_heading = "ClickHouse")]
-    #[arg(env = "MEGAPING_CLICKHOUSE_CA", hide_env = true)]
-    pub clickhouse_ca: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = SERVER_NOTES)]
-pub(super) struct UploadArgs {
-    /// The directory that a run was given as --store
-    #[arg(long, value_name = "DIR")]
-    pub spool: PathBuf,
-    /// Whose results they are
-    #[arg(long, value_name = "NAME", default_value = "default", env = "MEGAPING_TENANT", hide_env = true)]
-    pub tenant: String,
-    /// Give up after this time; what is left stays in the spool [default: never]
-    #[arg(long, value_name = "TIME", value_parser = values::time)]
-    pub within: Option<u64>,
-    /// Requests under way at a time, 1 to 16
-    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=16))]
-    pub parallel: u8,
-    /// Bytes a second at most: 500k, 10M [default: no limit]
-    #[arg(long, value_name = "BYTES", value_parser = values::rate)]
-    pub bandwidth: Option<u64>,
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = SERVER_NOTES)]
-pub(super) struct SchemaArgs {
-    /// apply makes what is missing; check says what is, and exits with 1 if anything is
-    #[arg(value_name = "ACTION", hide_possible_values = true)]
-    pub action: SchemaAction,
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
-/// What to do about the tables.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum SchemaAction {
-    /// Make what is missing.
-    Apply,
-    /// Say what is missing.
-    Check,
 }
 
 /// The way to the wire.

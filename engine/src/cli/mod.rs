@@ -17,12 +17,11 @@ use clap::{CommandFactory, FromArgMatches};
 use megaping_store::clickhouse::Server;
 
 pub use args::{
-    ArchiveFormat, Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SchemaAction, SortKey,
-    SummaryFormat,
+    ArchiveFormat, Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SortKey, SummaryFormat,
 };
 pub use mtr::MtrOptions;
 pub use options::{DoctorOptions, MeasureOptions, PingOptions, ReportOptions, UsageError};
-pub use server::SpoolUpload;
+pub use server::{SchemaAction, SpoolFull, SpoolLimit, SpoolUpload};
 pub(crate) use trace::FEW_PATHS;
 pub use trace::TraceOptions;
 pub use values::{MAX_PATTERN_LEN, MAX_SIZE, Payload, ValueError};

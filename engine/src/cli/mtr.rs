@@ -236,6 +236,8 @@ pub(super) fn mtr(args: MtrArgs) -> Result<MtrOptions, UsageError> {
         summary: SummaryFormat::None,
         store: None,
         archive: ArchiveFormat::None,
+        upload: None,
+        spool_limit: None,
     };
     Ok(MtrOptions {
         items: args.targets,

@@ -3,12 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
+use megaping_store::upload::UploadOptions;
 use thiserror::Error;
 
 use super::args::{
     ArchiveFormat, Backend, DoctorArgs, DoctorFormat, OutputFormat, PingArgs, ReportArgs, ReportFormat,
     SortKey, SummaryFormat,
 };
+use super::server::{self, SpoolLimit};
 use super::values::Payload;
 use crate::targets::{Family, TargetRequest, TargetSet};
 
@@ -59,6 +61,10 @@ pub struct PingOptions {
     pub store: Option<PathBuf>,
     /// What they become there.
     pub archive: ArchiveFormat,
+    /// Where to send them, as they come in.
+    pub upload: Option<UploadOptions>,
+    /// How much of the disk may hold what is not yet archived and sent.
+    pub spool_limit: Option<SpoolLimit>,
 }
 
 /// A run of `megaping report`, checked.
@@ -136,6 +142,11 @@ pub enum UsageError {
         /// The last.
         last: u8,
     },
+    /// A limit, and nothing is kept.
+    #[error(
+        "--spool-max bounds what --store and --clickhouse keep on the disk: give one of them, or leave it out"
+    )]
+    LimitOfNothing,
     /// No directory to report from.
     #[error(
         "no directory: name the one that was given to 'megaping ping --store', as in 'megaping report DIR'"
@@ -168,6 +179,10 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
     if args.busy_poll && args.backend != Backend::Xdp {
         return Err(UsageError::BusyPollWithoutXdp);
     }
+    let (upload, spool_limit) = server::keep(args.keep);
+    if spool_limit.is_some() && upload.is_none() && args.store.is_none() {
+        return Err(UsageError::LimitOfNothing);
+    }
     Ok(PingOptions {
         targets: TargetRequest { items: args.targets, files: args.file, excludes: args.exclude, family },
         count: args.count,
@@ -191,6 +206,8 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
         summary: args.summary,
         store: args.store,
         archive: args.archive,
+        upload,
+        spool_limit,
     })
 }
 

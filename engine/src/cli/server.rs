@@ -1,15 +1,141 @@
-//! What the flags about `ClickHouse` mean.
+//! The flags about `ClickHouse`, and what they mean.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use megaping_store::clickhouse::{Password, Server, Timeouts};
+use clap::{Args, ValueEnum};
+use megaping_store::clickhouse::{Endpoint, Password, Server, Timeouts};
 use megaping_store::upload::UploadOptions;
 
-use super::args::{ServerArgs, UploadArgs};
+use super::values;
 
 /// The password itself; a flag for it would show it to everyone on this machine.
 const PASSWORD: &str = "MEGAPING_CLICKHOUSE_PASSWORD";
+
+const SERVER_NOTES: &str = "\
+Passwords are never given on the command line: set MEGAPING_CLICKHOUSE_PASSWORD, or name a file. The file is
+read anew for each request. Without --clickhouse-ca, the public authorities are trusted.";
+
+/// Our account at a ClickHouse service, and whom we trust to be it.
+#[expect(clippy::struct_field_names, reason = "the flags are named so")]
+#[derive(Args, Debug)]
+pub(super) struct AccountArgs {
+    /// Account there [default: the server's default user]
+    #[arg(long, value_name = "NAME", help_heading = "ClickHouse")]
+    #[arg(env = "MEGAPING_CLICKHOUSE_USER", hide_env = true)]
+    pub clickhouse_user: Option<String>,
+    /// File whose first line is the password
+    #[arg(long, value_name = "PATH", help_heading = "ClickHouse")]
+    #[arg(env = "MEGAPING_CLICKHOUSE_PASSWORD_FILE", hide_env = true)]
+    pub clickhouse_password_file: Option<PathBuf>,
+    /// Certificates to trust instead of the public ones, PEM
+    #[arg(long, value_name = "PATH", help_heading = "ClickHouse")]
+    #[arg(env = "MEGAPING_CLICKHOUSE_CA", hide_env = true)]
+    pub clickhouse_ca: Option<PathBuf>,
+}
+
+/// A ClickHouse service that has to be named.
+#[derive(Args, Debug)]
+pub(super) struct ServerArgs {
+    /// ClickHouse, http(s)://HOST[:PORT][/DATABASE]; several, by comma, are tried in turn
+    #[arg(long, value_name = "URL", help_heading = "ClickHouse", value_delimiter = ',', required = true)]
+    #[arg(env = "MEGAPING_CLICKHOUSE", hide_env = true)]
+    pub clickhouse: Vec<Endpoint>,
+    #[command(flatten)]
+    pub account: AccountArgs,
+}
+
+/// What a run does with its outcomes beside printing and storing them.
+#[derive(Args, Debug)]
+pub(super) struct KeepArgs {
+    /// Room on the disk for what is not yet archived or sent: 500M, 20G [default: no limit]
+    #[arg(long, value_name = "BYTES", help_heading = "Results", value_parser = values::room)]
+    #[arg(env = "MEGAPING_SPOOL_MAX", hide_env = true)]
+    pub spool_max: Option<u64>,
+    /// When that is full: block sends no more probes until there is room, drop-oldest gives up old outcomes
+    #[arg(long, value_name = "POLICY", help_heading = "Results", default_value = "block")]
+    #[arg(env = "MEGAPING_SPOOL_FULL", hide_env = true, hide_possible_values = true)]
+    pub spool_full: SpoolFull,
+
+    /// Send outcomes there as they come in, http(s)://HOST[:PORT][/DATABASE]; several, by comma, are tried in turn
+    #[arg(long, value_name = "URL", help_heading = "ClickHouse", value_delimiter = ',')]
+    #[arg(env = "MEGAPING_CLICKHOUSE", hide_env = true)]
+    pub clickhouse: Vec<Endpoint>,
+    #[command(flatten)]
+    pub account: AccountArgs,
+    /// Whose results they are
+    #[arg(long, value_name = "NAME", help_heading = "ClickHouse", default_value = "default")]
+    #[arg(env = "MEGAPING_TENANT", hide_env = true)]
+    pub tenant: String,
+    /// Requests under way at a time, 1 to 16
+    #[arg(long, value_name = "N", help_heading = "ClickHouse", default_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
+    #[arg(env = "MEGAPING_UPLOAD_PARALLEL", hide_env = true)]
+    pub upload_parallel: u8,
+    /// Bytes a second at most: 500k, 10M [default: no limit]
+    #[arg(long, value_name = "BYTES", help_heading = "ClickHouse", value_parser = values::bandwidth)]
+    #[arg(env = "MEGAPING_UPLOAD_BANDWIDTH", hide_env = true)]
+    pub upload_bandwidth: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = SERVER_NOTES)]
+pub(super) struct UploadArgs {
+    /// The directory that a run was given as --store
+    #[arg(long, value_name = "DIR")]
+    pub spool: PathBuf,
+    /// Whose results they are
+    #[arg(long, value_name = "NAME", default_value = "default", env = "MEGAPING_TENANT", hide_env = true)]
+    pub tenant: String,
+    /// Give up after this time; what is left stays in the spool [default: never]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub within: Option<u64>,
+    /// Requests under way at a time, 1 to 16
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub parallel: u8,
+    /// Bytes a second at most: 500k, 10M [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = values::bandwidth)]
+    pub bandwidth: Option<u64>,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = SERVER_NOTES)]
+pub(super) struct SchemaArgs {
+    /// apply makes what is missing; check says what is, and exits with 1 if anything is
+    #[arg(value_name = "ACTION", hide_possible_values = true)]
+    pub action: SchemaAction,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// What to do about the tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum SchemaAction {
+    /// Make what is missing.
+    Apply,
+    /// Say what is missing.
+    Check,
+}
+
+/// What happens when the spool is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum SpoolFull {
+    /// Probes are shed until there is room.
+    Block,
+    /// The oldest outcomes are given up.
+    DropOldest,
+}
+
+/// How much a spool may hold, and what happens then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SpoolLimit {
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// What happens.
+    pub policy: SpoolFull,
+}
 
 /// A run of `megaping upload`, checked.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,13 +148,17 @@ pub struct SpoolUpload {
     pub options: UploadOptions,
 }
 
-pub(super) fn server(args: ServerArgs) -> Server {
-    let password = match (args.clickhouse_password_file, std::env::var(PASSWORD)) {
+fn service(endpoints: Vec<Endpoint>, account: AccountArgs) -> Server {
+    let password = match (account.clickhouse_password_file, std::env::var(PASSWORD)) {
         (Some(path), _) => Password::File(path),
         (None, Ok(value)) => Password::Value(value),
         (None, Err(_)) => Password::None,
     };
-    Server { endpoints: args.clickhouse, user: args.clickhouse_user, password, ca: args.clickhouse_ca }
+    Server { endpoints, user: account.clickhouse_user, password, ca: account.clickhouse_ca }
+}
+
+pub(super) fn server(args: ServerArgs) -> Server {
+    service(args.clickhouse, args.account)
 }
 
 pub(super) fn upload(args: UploadArgs) -> SpoolUpload {
@@ -43,4 +173,19 @@ pub(super) fn upload(args: UploadArgs) -> SpoolUpload {
             bytes_per_s: args.bandwidth,
         },
     }
+}
+
+pub(super) fn keep(args: KeepArgs) -> (Option<UploadOptions>, Option<SpoolLimit>) {
+    let limit = args.spool_max.map(|bytes| SpoolLimit { bytes, policy: args.spool_full });
+    if args.clickhouse.is_empty() {
+        return (None, limit);
+    }
+    let upload = UploadOptions {
+        server: service(args.clickhouse, args.account),
+        tenant: args.tenant,
+        timeouts: Timeouts::default(),
+        parallel: args.upload_parallel.into(),
+        bytes_per_s: args.upload_bandwidth,
+    };
+    (Some(upload), limit)
 }

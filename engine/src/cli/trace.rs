@@ -215,6 +215,8 @@ pub(super) fn trace(args: TraceArgs) -> Result<TraceOptions, UsageError> {
         summary: args.summary,
         store: None,
         archive: ArchiveFormat::None,
+        upload: None,
+        spool_limit: None,
     };
     Ok(TraceOptions {
         probe,

@@ -56,6 +56,14 @@ pub enum ValueError {
     /// Not a rate.
     #[error("a rate is a whole number of probes a second, 1 to 1000M, as in 500, 10k or 1.5M")]
     NotARate,
+    /// Not a number of bytes.
+    #[error(
+        "bytes are wanted, {least} at least: a whole number, or one with k, M, G or T, as in 500M or 1.5G"
+    )]
+    NotBytes {
+        /// The least, as one writes it.
+        least: &'static str,
+    },
     /// No room for the engine's header.
     #[error("at least {HEADER_LEN}: the engine's own header needs {HEADER_LEN} bytes of payload")]
     SmallSize,
@@ -127,6 +135,32 @@ pub(super) fn rate(text: &str) -> Result<u64, ValueError> {
     match duration::scaled(digits, unit) {
         Scaled::Value { floor: pps @ 1..=MAX_RATE_PPS, exact: true } => Ok(pps),
         _ => Err(ValueError::NotARate),
+    }
+}
+
+/// Bytes a second, at least one.
+pub(super) fn bandwidth(text: &str) -> Result<u64, ValueError> {
+    bytes(text).filter(|&bytes| bytes > 0).ok_or(ValueError::NotBytes { least: "1" })
+}
+
+/// Room on the disk: enough for segments of a useful size.
+pub(super) fn room(text: &str) -> Result<u64, ValueError> {
+    bytes(text).filter(|&bytes| bytes >= 1_000_000).ok_or(ValueError::NotBytes { least: "1M" })
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    let (digits, unit) = duration::split_number(text);
+    let unit = match unit {
+        "" => 1,
+        "k" | "K" => 1_000,
+        "m" | "M" => 1_000_000,
+        "g" | "G" => 1_000_000_000,
+        "t" | "T" => 1_000_000_000_000,
+        _ => return None,
+    };
+    match duration::scaled(digits, unit) {
+        Scaled::Value { floor, exact: true } => Some(floor),
+        _ => None,
     }
 }
 

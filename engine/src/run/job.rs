@@ -40,8 +40,7 @@ impl Job for PingJob<'_> {
     type Work = Ping<Walk>;
 
     fn keeper(&mut self) -> Result<Option<Keeper>, RunError> {
-        let open = |dir| Keeper::open(dir, self.options.archive);
-        Ok(self.options.store.as_deref().map(open).transpose()?)
+        Ok(Keeper::open(self.options)?)
     }
 
     fn work(&mut self, shard: u16) -> Ping<Walk> {

@@ -30,7 +30,7 @@ use megaping_store::batch::{Lane, lane};
 
 use crate::cli::{PingOptions, UsageError};
 use crate::instance::Instance;
-use crate::keeper::Keeper;
+use crate::keeper::{self, KeepError, Keeper};
 use crate::mailbox::posts;
 use crate::net::NetError;
 use crate::output::Printer;
@@ -86,7 +86,9 @@ pub enum RunError {
     #[error("{shards} shards of --backend kernel need a core each, and {cores} may be used: lower --shards")]
     Cores { shards: u32, cores: u32 },
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     #[error(
         "rate and timeout together put {in_flight} probes in flight, and at most {most} fit: lower --rate or --timeout"
     )]
@@ -204,7 +206,7 @@ type JobShard<R, J> = Shard<R, <J as Job>::Work>;
 impl<J: Job> Run<'_, J> {
     /// Gives up every capability that the rest of the run does not need: while there is one thread.
     fn give_up_privileges(&self, kept: Capabilities) -> Result<(), RunError> {
-        let kept = kept.union(privileges::for_store(self.options.store.as_deref()));
+        let kept = kept.union(privileges::for_store(keeper::place(self.options).as_deref()));
         privileges::drop_all_but(kept).map_err(RunError::Privileges)
     }
 

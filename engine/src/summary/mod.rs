@@ -65,6 +65,8 @@ pub struct Summary {
     pub ring: RingSummary,
     /// Where the outcomes are; none without a store.
     pub store: Option<StoreSummary>,
+    /// What became of those that were to be sent to `ClickHouse`; none without it.
+    pub upload: Option<UploadSummary>,
     /// What became of paths, of a run that traces them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paths: Option<PathSummary>,
@@ -125,19 +127,44 @@ pub struct RingSummary {
     pub migrated: u64,
 }
 
-/// Where the outcomes are: `produced = queued + spooled + archived + rejected`.
+/// Where the outcomes are: `produced = queued + spooled + archived + dropped + rejected`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct StoreSummary {
     /// Outcomes that were handed over.
     pub produced: u64,
     /// Those that wait in memory.
     pub queued: u64,
-    /// Those that are safe on disk, in the spool.
+    /// Those that are safe on disk, in the spool, and not in the archive; where there is none, those that went on to
+    /// `ClickHouse` are among them: [`UploadSummary`] tells.
     pub spooled: u64,
     /// Those that are in the archive.
     pub archived: u64,
-    /// Those that were set aside.
+    /// Those that were on disk and given up, because the spool was full.
+    pub dropped: u64,
+    /// Those that could not be written, or that there was no room for.
     pub rejected: u64,
+}
+
+/// What became of the outcomes that were to be sent to `ClickHouse`, those of earlier runs included:
+/// `rows = uploaded + refused + dropped + waiting`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct UploadSummary {
+    /// Outcomes that were on disk to be sent.
+    pub rows: u64,
+    /// Those that the server has.
+    pub uploaded: u64,
+    /// Those that it refused for good: they are kept aside.
+    pub refused: u64,
+    /// Those that were given up, because the spool was full.
+    pub dropped: u64,
+    /// Those that are still to be sent.
+    pub waiting: u64,
+    /// Requests that brought them.
+    pub segments: u64,
+    /// Bytes of these requests' bodies.
+    pub bytes: u64,
+    /// Attempts that failed.
+    pub failures: u64,
 }
 
 /// The law of probes does not hold: a defect of the engine, never of the network.

@@ -136,10 +136,31 @@ impl Summary {
             let [produced, queued, spooled, archived, rejected] =
                 [store.produced, store.queued, store.spooled, store.archived, store.rejected]
                     .map(human_count);
-            writeln!(
+            write!(
                 f,
                 "store      {produced} outcomes: archived {archived}, spooled {spooled}, queued {queued}, \
                  rejected {rejected}"
+            )?;
+            match store.dropped {
+                0 => writeln!(f)?,
+                dropped => writeln!(f, ", dropped {}", human_count(dropped))?,
+            }
+        }
+        if let Some(upload) = self.upload {
+            let [rows, uploaded, refused, dropped, waiting, bytes, failures] = [
+                upload.rows,
+                upload.uploaded,
+                upload.refused,
+                upload.dropped,
+                upload.waiting,
+                upload.bytes,
+                upload.failures,
+            ]
+            .map(human_count);
+            writeln!(
+                f,
+                "upload     {rows} outcomes: uploaded {uploaded}, refused {refused}, dropped {dropped}, waiting \
+                 {waiting}; {bytes} bytes, {failures} failures"
             )?;
         }
         Ok(())

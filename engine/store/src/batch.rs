@@ -11,7 +11,7 @@
 //! outcome: [`Desk::seats`] counts the rows that are still free, and the shard sends no more than that minus
 //! what is in flight already.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
@@ -39,6 +39,7 @@ pub struct Lane<T = Outcome> {
     full: ArrayQueue<Box<Batch<T>>>,
     empty: ArrayQueue<Box<Batch<T>>>,
     produced: AtomicU64,
+    shedding: AtomicBool,
     reader: OnceLock<Thread>,
 }
 
@@ -63,6 +64,7 @@ pub fn lane<T>(shard: u16, seats: usize) -> (Desk<T>, Arc<Lane<T>>) {
         full: ArrayQueue::new(batches),
         empty: ArrayQueue::new(batches),
         produced: AtomicU64::new(0),
+        shedding: AtomicBool::new(false),
         reader: OnceLock::new(),
     });
     let free = (1..batches).map(|_| new()).collect();
@@ -98,6 +100,12 @@ impl<T> Desk<T> {
             // A batch has one offset; rows that are waiting keep theirs.
             self.hand_over();
         }
+    }
+
+    /// Whether the store has room for the outcomes under way alone: see [`Lane::shed`].
+    #[must_use]
+    pub fn is_shedding(&self) -> bool {
+        self.lane.shedding.load(Ordering::Relaxed)
     }
 
     /// Seats one row. A caller that counts [`Desk::seats`] always finds room; for one that does not, the
@@ -168,6 +176,11 @@ impl<T> Lane<T> {
         batch.rows.clear();
         let refused = self.empty.push(batch);
         debug_assert!(refused.is_ok(), "the queue holds every batch there is");
+    }
+
+    /// Tells the shard that there is room for what is under way and no more, or that there is again.
+    pub fn shed(&self, shedding: bool) {
+        self.shedding.store(shedding, Ordering::Relaxed);
     }
 
     /// Rows handed over so far.

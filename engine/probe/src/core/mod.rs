@@ -50,6 +50,8 @@ pub struct Core<W> {
     ledger: Ledger,
     // Whether the last probe that was due had to wait for a seat: why it is late, should it be skipped.
     starved: bool,
+    // Whether what falls due is skipped for want of room for results.
+    shedding: bool,
     stopping: bool,
     rtt_max_ns: u64,
     dropped_at: Nanos,
@@ -64,6 +66,7 @@ impl<W: Work> Core<W> {
             table: InFlight::new(plan.in_flight_max),
             ledger: Ledger::default(),
             starved: false,
+            shedding: false,
             stopping: false,
             rtt_max_ns: 0,
             dropped_at: Nanos(0),
@@ -83,7 +86,7 @@ impl<W: Work> Core<W> {
     #[inline]
     pub fn next_order(&mut self, now: Nanos, seats: usize) -> Option<Order> {
         let due = self.work.due()?;
-        if due > now || self.work.is_overdue(due) {
+        if due > now || self.shedding || self.work.is_overdue(due) {
             return None;
         }
         if self.ledger.in_flight as usize >= seats {
@@ -177,11 +180,15 @@ impl<W: Work> Core<W> {
         let most = free.min(u64::from(quota)) as u32;
         for skipped in 0..most {
             match self.work.due() {
-                Some(due) if due <= now && self.work.is_overdue(due) => {}
+                Some(due) if due <= now && (self.shedding || self.work.is_overdue(due)) => {}
                 _ => return skipped,
             }
             let Some(task) = self.work.take() else { return skipped };
-            let reason = if self.starved { Unsent::Backpressure } else { Unsent::Overdue };
+            let reason = match (self.shedding, self.starved) {
+                (true, _) => Unsent::Shed,
+                (false, true) => Unsent::Backpressure,
+                (false, false) => Unsent::Overdue,
+            };
             let entry = Entry {
                 destination: task.destination,
                 at: task.due,
@@ -255,6 +262,11 @@ impl<W: Work> Core<W> {
     /// Takes note that this machine itself dropped arrivals just now: losses of probes under way are marked.
     pub fn on_own_drops(&mut self, now: Nanos) {
         self.dropped_at = now;
+    }
+
+    /// From now on probes are skipped as they fall due, or no more: there is no room for what they would tell.
+    pub fn shed(&mut self, shedding: bool) {
+        self.shedding = shedding;
     }
 
     /// Orders nothing more; what is in flight is waited for.

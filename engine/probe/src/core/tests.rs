@@ -232,6 +232,21 @@ fn no_probe_leaves_without_a_seat_and_those_skipped_for_it_say_so() {
 }
 
 #[test]
+fn what_falls_due_while_there_is_no_room_for_results_is_shed() {
+    let mut core = core_for(1000, 3, None);
+    core.shed(true);
+    assert_eq!(core.next_order(Nanos(50_000_000), SEATS), None);
+    let shed = tick(&mut core, 50_000_000);
+    assert!(shed.len() > 30, "{}", shed.len());
+    assert!(shed.iter().all(|outcome| outcome.verdict == Verdict::Unsent(Unsent::Shed)));
+    assert_eq!(core.ledger().unsent[Unsent::Shed as usize], shed.len() as u64);
+    core.shed(false);
+    assert!(tick(&mut core, 60_000_000).is_empty());
+    assert!(core.next_order(Nanos(60_000_000), SEATS).is_some());
+    assert!(core.ledger().balances());
+}
+
+#[test]
 fn after_a_stall_the_overdue_are_skipped_and_nothing_bursts() {
     let mut core = core_for(1000, 10, Some(100_000_000));
     for now in (0..100u64).map(|step| step * 1_000_000) {

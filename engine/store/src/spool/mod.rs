@@ -221,6 +221,12 @@ impl Spool {
         Arc::clone(&self.shelf)
     }
 
+    /// Rows in the segment that is being written.
+    #[must_use]
+    pub fn unsealed_rows(&self) -> u64 {
+        self.active.as_ref().map_or(0, |active| active.rows)
+    }
+
     /// Bytes on the disk that wait for somebody.
     #[must_use]
     pub fn bytes(&self) -> u64 {

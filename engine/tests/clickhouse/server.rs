@@ -1,0 +1,77 @@
+//! A ClickHouse server of one's own: `scripts/clickhouse-server`, which `scripts/setup test` installs.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use megaping_store::clickhouse::{Client, Endpoint, Password, Server, Timeouts};
+
+/// A server of one's own, which ends with it.
+pub struct ClickHouse {
+    dir: tempfile::TempDir,
+    pub http: u16,
+    tcp: u16,
+    child: Child,
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub fn spawn(dir: &Path, http: u16, tcp: u16) -> Child {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/clickhouse-server");
+    let mut command = Command::new(script);
+    command.arg(dir).args([http.to_string(), tcp.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("python3 is there")
+}
+
+impl ClickHouse {
+    pub fn start() -> ClickHouse {
+        let (dir, http, tcp) = (tempfile::tempdir().unwrap(), free_port(), free_port());
+        let child = spawn(dir.path(), http, tcp);
+        let server = ClickHouse { dir, http, tcp, child };
+        server.wait();
+        server
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub fn restart(&mut self) {
+        self.child = spawn(self.dir.path(), self.http, self.tcp);
+        self.wait();
+    }
+
+    pub fn wait(&self) {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while self.try_query("SELECT 1").is_err() {
+            assert!(Instant::now() < deadline, "the server does not start; run 'scripts/setup test'");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    pub fn try_query(&self, sql: &str) -> Result<String, String> {
+        let endpoint: Endpoint = format!("http://127.0.0.1:{}/default", self.http).parse().unwrap();
+        let server =
+            Server { endpoints: vec![endpoint.clone()], user: None, password: Password::None, ca: None };
+        let client = Client::new(server, Timeouts::default()).unwrap();
+        client.query(&endpoint, sql).map(|text| text.trim().to_owned()).map_err(|e| e.to_string())
+    }
+
+    pub fn query(&self, sql: &str) -> String {
+        self.try_query(sql).unwrap()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/megaping", self.http)
+    }
+}
+
+impl Drop for ClickHouse {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
