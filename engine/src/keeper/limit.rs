@@ -1,9 +1,8 @@
 //! A bound on what the spool holds, and what happens when it is reached.
 //!
-//! ```text
-//!   block:        0 ........ probing ........ 15/16 .. shedding: what is under way finds room .. 16/16 rejected
-//!   drop-oldest:  0 ........ probing ............................................... 16/16 the oldest segment goes
-//! ```
+//! *Block*: from 15/16 of the bound on no probe leaves, until less than 12/16 are taken. What comes back of those under
+//! way is kept in any case, and may go a little beyond the bound; rows that say no more than that a probe was shed are
+//! counted, and kept while there is room. *Drop oldest*: at the bound the oldest segment goes.
 
 use std::time::{Duration, Instant};
 
@@ -39,16 +38,23 @@ impl Limiter {
         limit.map_or(usual, |limit| usual.min(limit.bytes / SEGMENT_PART))
     }
 
-    /// Whether there is room for more rows; makes room where that is the policy.
+    /// Makes room for more rows, where that is the policy; returns whether there is room for those, too, that tell of
+    /// probes that never left for want of it.
     ///
     /// # Errors
     /// [`StoreError::Io`] when what is given up cannot be removed.
-    pub fn has_room(&mut self, spool: &Spool) -> Result<bool, StoreError> {
-        let is_full = || spool.bytes() >= self.limit.bytes;
-        if self.limit.policy == SpoolFull::DropOldest {
-            while is_full() && spool.shelf().drop_oldest()? {}
+    pub fn make_room(&mut self, spool: &Spool) -> Result<bool, StoreError> {
+        match self.limit.policy {
+            SpoolFull::Block => Ok(spool.bytes() < self.shed_at()),
+            SpoolFull::DropOldest => {
+                while spool.bytes() >= self.limit.bytes && spool.shelf().drop_oldest()? {}
+                Ok(true)
+            }
         }
-        Ok(!is_full())
+    }
+
+    fn shed_at(&self) -> u64 {
+        self.limit.bytes - self.limit.bytes / 16
     }
 
     /// Looks at the spool, and tells what there is to tell; returns whether probes are to be shed.
@@ -56,7 +62,8 @@ impl Limiter {
         let SpoolLimit { bytes, policy } = self.limit;
         match policy {
             SpoolFull::Block => {
-                let is_shedding = spool.bytes() >= bytes - bytes / 16;
+                let most = if self.is_shedding { bytes - bytes / 4 } else { self.shed_at() };
+                let is_shedding = spool.bytes() >= most;
                 if is_shedding && !self.is_shedding {
                     say(format_args!(
                         "megaping: the spool is full (--spool-max {bytes}): probes are shed until there is room"

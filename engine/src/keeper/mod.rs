@@ -6,7 +6,7 @@ pub mod state;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use megaping_probe::Outcome;
+use megaping_probe::{Outcome, Unsent, Verdict};
 use megaping_store::archive::{Archiver, Pace};
 use megaping_store::clickhouse::SetupError;
 use megaping_store::{Recovery, Spool, SpoolOptions, StoreError};
@@ -117,12 +117,14 @@ impl Keeper {
     /// # Errors
     /// [`StoreError`] when a block cannot be written: the rows are counted as rejected.
     pub fn push(&mut self, rows: &[Outcome], unix_offset_ns: u64) -> Result<(), StoreError> {
-        let room = self.limiter.as_mut().map_or(Ok(true), |limiter| limiter.has_room(&self.spool));
-        let pushed = match room {
+        let has_room = self.limiter.as_mut().map_or(Ok(true), |limiter| limiter.make_room(&self.spool));
+        let pushed = match has_room {
             Ok(true) => self.spool.push(rows, unix_offset_ns),
             Ok(false) => {
-                self.refuse(rows);
-                return Ok(());
+                let is_shed = |row: &&Outcome| row.verdict == Verdict::Unsent(Unsent::Shed);
+                let kept: Vec<Outcome> = rows.iter().filter(|row| !is_shed(row)).copied().collect();
+                self.refused += (rows.len() - kept.len()) as u64;
+                return self.spool.push(&kept, unix_offset_ns).inspect_err(|_| self.refuse(&kept));
             }
             Err(error) => Err(error),
         };

@@ -9,30 +9,28 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::MEGAPING;
 use crate::server::{ClickHouse, free_port};
+use crate::{MEGAPING, start_with_schema};
 
-/// A run in a network that is simulated in its process, whose outcomes are printed into `csv`: nobody has to read them
-/// meanwhile.
-fn ping(csv: &Path, args: &[&str]) -> Command {
+/// A run in a network that is simulated in its process.
+pub fn ping(args: &[&str]) -> Command {
     let mut command = Command::new(MEGAPING);
-    command.args(["ping", "--backend", "memory", "--summary", "json", "-o", "csv"]).args(args);
-    command.stdin(Stdio::null()).stdout(File::create(csv).unwrap()).stderr(Stdio::piped());
+    command.args(["ping", "--backend", "memory", "--summary", "json"]).args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
 
-fn start_with_schema() -> ClickHouse {
-    let server = ClickHouse::start();
-    let mut schema = Command::new(MEGAPING);
-    let output = schema.args(["schema", "apply", "--clickhouse", &server.url()]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    server
+/// The same, with its outcomes in a file: nobody has to read them meanwhile.
+fn ping_to(csv: &Path, args: &[&str]) -> Command {
+    let mut command = ping(args);
+    command.args(["-o", "csv"]).stdout(File::create(csv).unwrap());
+    command
 }
 
 /// Outcomes by destination: how many, how many of them answered, and the round trips of those together.
-type PerTarget = BTreeMap<String, (u64, u64, u64)>;
+pub type PerTarget = BTreeMap<String, (u64, u64, u64)>;
 
-fn stored(server: &ClickHouse) -> PerTarget {
+pub fn stored(server: &ClickHouse) -> PerTarget {
     let text = server.query(
         "SELECT IPv4NumToString(toUInt32(bitAnd(toUInt128(dst), 4294967295))), count(), countIf(outcome = 'answered'), \
          sum(rtt_ns) FROM megaping.results GROUP BY dst",
@@ -46,7 +44,7 @@ fn stored(server: &ClickHouse) -> PerTarget {
 }
 
 /// Adds what a run printed with `-o csv`.
-fn printed(csv: &Path, into: &mut PerTarget) {
+pub fn printed(csv: &Path, into: &mut PerTarget) {
     let text = std::fs::read_to_string(csv).unwrap();
     let mut lines = text.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
@@ -62,14 +60,14 @@ fn printed(csv: &Path, into: &mut PerTarget) {
     }
 }
 
-struct End {
-    code: i32,
-    summary: Value,
-    text: String,
+pub struct End {
+    pub code: i32,
+    pub summary: Value,
+    pub text: String,
 }
 
 impl End {
-    fn of(child: Child) -> End {
+    pub fn of(child: Child) -> End {
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         let line = text.lines().rfind(|line| line.starts_with('{')).unwrap_or("null");
@@ -79,7 +77,7 @@ impl End {
         end
     }
 
-    fn count(&self, object: &str, key: &str) -> u64 {
+    pub fn count(&self, object: &str, key: &str) -> u64 {
         self.summary[object][key].as_u64().unwrap_or_else(|| panic!("{object}.{key} in {}", self.text))
     }
 
@@ -105,7 +103,7 @@ fn a_result_is_queryable_within_five_seconds_at_any_rate() {
         let url = server.url();
         let args = [targets, "-r", rate, "-i", interval, "--duration", "7", "--clickhouse", &url];
         let csv = state.path().join("csv");
-        let child = ping(&csv, &args).env("STATE_DIRECTORY", state.path()).spawn().unwrap();
+        let child = ping_to(&csv, &args).env("STATE_DIRECTORY", state.path()).spawn().unwrap();
         let begun = Instant::now();
         let mut worst = Duration::ZERO;
         while begun.elapsed() < Duration::from_millis(6500) {
@@ -139,8 +137,9 @@ fn server_and_engine_are_killed_and_every_durable_row_arrives_once() {
     let both = format!("{dead},{}", server.url());
     let args = ["10.2.0.0/25", "-r", "5k", "-i", "0.0256", "--store", store, "--clickhouse", &both];
     let csv = dir.path().join("csv");
-    let run =
-        |seconds: &str| ping(&csv, &args).args(["--archive", "none", "--duration", seconds]).spawn().unwrap();
+    let run = |seconds: &str| {
+        ping_to(&csv, &args).args(["--archive", "none", "--duration", seconds]).spawn().unwrap()
+    };
     // The server dies in the middle and comes back, with the first endpoint dead all the time.
     let child = run("4");
     std::thread::sleep(Duration::from_millis(2500));

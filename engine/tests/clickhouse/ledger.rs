@@ -69,6 +69,23 @@ impl Ledger {
         self.rows.extend(rows);
     }
 
+    /// Spools rows in one segment, while the wall clock is stepped back and forth between them.
+    pub fn spool_while_the_clock_steps(&mut self, dir: &Path) {
+        const HOUR_NS: u64 = 3_600_000_000_000;
+        let options = SpoolOptions { node: "fra\t1".into(), ..SpoolOptions::default() };
+        let (mut spool, _) = Spool::open(dir, options).unwrap();
+        let (from, now_ns) = (self.rows.len() as u64, now_ns());
+        for (step, offset_ns) in
+            [now_ns, now_ns - HOUR_NS, now_ns + HOUR_NS, now_ns - 48 * HOUR_NS].into_iter().enumerate()
+        {
+            let first = from + step as u64 * 500;
+            let rows: Vec<_> = (first..first + 500).map(|n| row(n, 0)).collect();
+            spool.push(&rows, offset_ns).unwrap();
+            self.rows.extend(rows.iter().map(|r| Outcome { at: Nanos(r.at.0 + offset_ns), ..*r }));
+        }
+        spool.close().unwrap();
+    }
+
     /// Asserts that the table and both rollups hold exactly these rows.
     pub fn assert_equals(&self, server: &ClickHouse, when: &str) {
         let of = |target: u64| self.rows.iter().filter(move |r| r.target == target);

@@ -45,3 +45,32 @@ pub fn relay(near: &TcpStream, far: &TcpStream, limit: u64) {
     let _ = near.shutdown(std::net::Shutdown::Both);
     let _ = far.shutdown(std::net::Shutdown::Both);
 }
+
+/// A way to the server on which the first `slow` answers come `late`: the server has done its work by then.
+pub fn slow_proxy(to: u16, slow: i64, late: Duration) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let left = Arc::new(AtomicI64::new(slow));
+    std::thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { continue };
+            let (mut from, mut back) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+            let left = Arc::clone(&left);
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(n @ 1..) = from.read(&mut buffer) {
+                    let is_answer = !buffer.starts_with(b"HTTP/1.1 100");
+                    if is_answer && left.fetch_sub(1, Ordering::Relaxed) > 0 {
+                        std::thread::sleep(late);
+                    }
+                    if back.write_all(&buffer[..n]).is_err() {
+                        break;
+                    }
+                }
+                let _ = back.shutdown(std::net::Shutdown::Both);
+            });
+            std::thread::spawn(move || std::io::copy(&mut &near, &mut &far));
+        }
+    });
+    port
+}

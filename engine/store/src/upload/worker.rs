@@ -14,7 +14,7 @@ use crate::spool::Shelf;
 use crate::{StoreError, files};
 
 /// Pauses between attempts grow from the first to the last of these, by half and half chance each time.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(20));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// Sending is not in a hurry of milliseconds: what probes goes first (setpriority(2)).
 const NICE: i32 = 10;
 /// All rows of a segment become one block of the table, so that nobody sees a part of them.
