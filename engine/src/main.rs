@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Request::Report(options) => report::run(&options).map_err(|error| error.to_string()),
         Request::Doctor(options) => doctor::run(&options).map_err(|error| error.to_string()),
         Request::Upload(options) => upload::run(&options).map_err(|error| error.to_string()),
-        Request::Schema(action, server) => schema::run(action, server).map_err(|error| error.to_string()),
+        Request::Schema(request) => schema::run(request).map_err(|error| error.to_string()),
     };
     result.unwrap_or_else(|message| {
         say(format_args!("megaping: {message}"));

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use megaping_store::clickhouse::{Client, Endpoint, Failure, Server, SetupError, Timeouts};
-use megaping_store::schema::{self, Migration};
+use megaping_store::clickhouse::{Client, Endpoint, Failure, SetupError, Timeouts};
+use megaping_store::schema::{self, Difference, Migration};
 
-use crate::cli::SchemaAction;
+use crate::cli::{SchemaAction, SchemaRequest};
 use crate::say::say;
 
 /// Why the tables could not be made or looked at.
@@ -18,25 +18,52 @@ pub enum SchemaError {
     Failure(#[from] Failure),
 }
 
-/// Makes or checks the tables of every server that was named; each has its own.
+/// Makes, checks or compares the tables of every server that was named; each has its own.
 ///
 /// # Errors
 /// [`SchemaError`] of the first server where it does not work.
-pub fn run(action: SchemaAction, server: Server) -> Result<ExitCode, SchemaError> {
+pub fn run(request: SchemaRequest) -> Result<ExitCode, SchemaError> {
+    let SchemaRequest { action, layout, has_row_policies, server } = request;
     let endpoints = server.endpoints.clone();
     let client = Client::new(server, Timeouts::default())?;
     let mut is_complete = true;
     for endpoint in &endpoints {
         match action {
-            SchemaAction::Apply => tell(endpoint, "made", &schema::apply(&client, endpoint)?),
+            SchemaAction::Apply => {
+                tell(endpoint, "made", &schema::apply(&client, endpoint, &layout)?);
+                if has_row_policies {
+                    schema::apply_row_policies(&client, endpoint)?;
+                    say(format_args!("{endpoint}/{}: row policies are in place", endpoint.database));
+                }
+            }
             SchemaAction::Check => {
                 let missing = schema::missing(&client, endpoint)?;
                 is_complete &= missing.is_empty();
                 tell(endpoint, "missing", &missing);
             }
+            SchemaAction::Print => print!("{}", schema::print(&layout, &endpoint.database)),
+            SchemaAction::Diff => {
+                let differences = schema::diff(&client, endpoint, &layout)?;
+                is_complete &= differences.is_empty();
+                show(endpoint, &differences);
+            }
         }
     }
     Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn show(endpoint: &Endpoint, differences: &[Difference]) {
+    let place = format!("{endpoint}/{}", endpoint.database);
+    if differences.is_empty() {
+        say(format_args!("{place}: as it should be"));
+    }
+    for Difference { name, expected, found } in differences {
+        for (sign, what) in [('-', found), ('+', expected)] {
+            if let Some(what) = what {
+                say(format_args!("{place}: {sign} {name} {what}"));
+            }
+        }
+    }
 }
 
 fn tell(endpoint: &Endpoint, word: &str, migrations: &[Migration]) {

@@ -14,14 +14,13 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
-use megaping_store::clickhouse::Server;
 
 pub use args::{
     ArchiveFormat, Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SortKey, SummaryFormat,
 };
 pub use mtr::MtrOptions;
 pub use options::{DoctorOptions, MeasureOptions, PingOptions, ReportOptions, UsageError};
-pub use server::{SchemaAction, SpoolFull, SpoolLimit, SpoolUpload};
+pub use server::{SchemaAction, SchemaRequest, SpoolFull, SpoolLimit, SpoolUpload};
 pub(crate) use trace::FEW_PATHS;
 pub use trace::TraceOptions;
 pub use values::{MAX_PATTERN_LEN, MAX_SIZE, Payload, ValueError};
@@ -42,7 +41,7 @@ pub enum Request {
     /// `megaping upload`.
     Upload(SpoolUpload),
     /// `megaping schema`.
-    Schema(SchemaAction, Server),
+    Schema(SchemaRequest),
 }
 
 /// Reads a command line, program name first.
@@ -67,9 +66,7 @@ where
         args::Command::Report(args) => ("report", options::report(args).map(Request::Report)),
         args::Command::Doctor(args) => ("doctor", Ok(Request::Doctor(options::doctor(args)))),
         args::Command::Upload(args) => ("upload", Ok(Request::Upload(server::upload(args)))),
-        args::Command::Schema(args) => {
-            ("schema", Ok(Request::Schema(args.action, server::server(args.server))))
-        }
+        args::Command::Schema(args) => ("schema", server::schema(args).map(Request::Schema)),
     };
     request.map_err(|error| {
         let command = command.find_subcommand_mut(name).expect("the command that was just parsed");

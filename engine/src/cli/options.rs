@@ -142,6 +142,9 @@ pub enum UsageError {
         /// The last.
         last: u8,
     },
+    /// A name that would end its own quotes.
+    #[error("'{0}' is no name of a cluster: one of those in the servers' remote_servers is wanted")]
+    Cluster(String),
     /// A limit, and nothing is kept.
     #[error(
         "--spool-max bounds what --store and --clickhouse keep on the disk: give one of them, or leave it out"

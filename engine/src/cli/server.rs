@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use megaping_store::clickhouse::{Endpoint, Password, Server, Timeouts};
+use megaping_store::schema::Layout;
 use megaping_store::upload::UploadOptions;
 
+use super::options::UsageError;
 use super::values;
 
 /// The password itself; a flag for it would show it to everyone on this machine.
@@ -15,6 +17,12 @@ const PASSWORD: &str = "MEGAPING_CLICKHOUSE_PASSWORD";
 const SERVER_NOTES: &str = "\
 Passwords are never given on the command line: set MEGAPING_CLICKHOUSE_PASSWORD, or name a file. The file is
 read anew for each request. Without --clickhouse-ca, the public authorities are trusted.";
+
+const SCHEMA_NOTES: &str = "\
+Each server that is named gets its own tables: of a cluster, name all. Passwords are never given on the command
+line: set MEGAPING_CLICKHOUSE_PASSWORD, or name a file. Without --clickhouse-ca, the public authorities are trusted.
+
+Exit status: 0, 1 when check or diff found something, 2 for an error.";
 
 /// Our account at a ClickHouse service, and whom we trust to be it.
 #[expect(clippy::struct_field_names, reason = "the flags are named so")]
@@ -101,11 +109,20 @@ pub(super) struct UploadArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = SERVER_NOTES)]
+#[command(after_help = SCHEMA_NOTES)]
 pub(super) struct SchemaArgs {
-    /// apply makes what is missing; check says what is, and exits with 1 if anything is
+    /// apply makes what is missing, check says what is, diff how tables differ, print what apply would run
     #[arg(value_name = "ACTION", hide_possible_values = true)]
     pub action: SchemaAction,
+    /// Spread the tables over this cluster, one of the servers' `remote_servers`
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Tables with replicas, by Keeper and the macros shard and replica
+    #[arg(long)]
+    pub replicated: bool,
+    /// Also make the role `megaping_reader`, whose holders see the rows of their tenants alone (with apply)
+    #[arg(long)]
+    pub row_policies: bool,
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -117,6 +134,23 @@ pub enum SchemaAction {
     Apply,
     /// Say what is missing.
     Check,
+    /// Say how tables differ from what they should be.
+    Diff,
+    /// Print the statements, for somebody else to run.
+    Print,
+}
+
+/// A run of `megaping schema`, checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SchemaRequest {
+    /// What to do.
+    pub action: SchemaAction,
+    /// Where tables live.
+    pub layout: Layout,
+    /// Whether to make the readers' role, too.
+    pub has_row_policies: bool,
+    /// The servers.
+    pub server: Server,
 }
 
 /// What happens when the spool is full.
@@ -159,6 +193,19 @@ fn service(endpoints: Vec<Endpoint>, account: AccountArgs) -> Server {
 
 pub(super) fn server(args: ServerArgs) -> Server {
     service(args.clickhouse, args.account)
+}
+
+pub(super) fn schema(args: SchemaArgs) -> Result<SchemaRequest, UsageError> {
+    // It stands in statements, in quotes.
+    if let Some(name) = args.cluster.as_ref().filter(|name| name.contains(['\'', '\\'])) {
+        return Err(UsageError::Cluster(name.clone()));
+    }
+    Ok(SchemaRequest {
+        action: args.action,
+        layout: Layout { cluster: args.cluster, is_replicated: args.replicated },
+        has_row_policies: args.row_policies,
+        server: server(args.server),
+    })
 }
 
 pub(super) fn upload(args: UploadArgs) -> SpoolUpload {

@@ -5,6 +5,7 @@ mod faults;
 mod full;
 mod ledger;
 mod proxy;
+mod schema;
 mod server;
 mod upload;
 

@@ -19,17 +19,31 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-pub fn spawn(dir: &Path, http: u16, tcp: u16) -> Child {
+fn spawn(dir: &Path, http: u16, tcp: u16, shards: &[u16]) -> Child {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/clickhouse-server");
     let mut command = Command::new(script);
-    command.arg(dir).args([http.to_string(), tcp.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .arg(dir)
+        .args([http, tcp].iter().chain(shards).map(u16::to_string))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.spawn().expect("python3 is there")
 }
 
 impl ClickHouse {
     pub fn start() -> ClickHouse {
-        let (dir, http, tcp) = (tempfile::tempdir().unwrap(), free_port(), free_port());
-        let child = spawn(dir.path(), http, tcp);
+        ClickHouse::start_on(free_port(), &[])
+    }
+
+    /// Two servers, each a shard of the cluster `megaping`.
+    pub fn start_two() -> [ClickHouse; 2] {
+        let ports = [free_port(), free_port()];
+        ports.map(|tcp| ClickHouse::start_on(tcp, &ports))
+    }
+
+    fn start_on(tcp: u16, shards: &[u16]) -> ClickHouse {
+        let (dir, http) = (tempfile::tempdir().unwrap(), free_port());
+        let child = spawn(dir.path(), http, tcp, shards);
         let server = ClickHouse { dir, http, tcp, child };
         server.wait();
         server
@@ -41,11 +55,11 @@ impl ClickHouse {
     }
 
     pub fn restart(&mut self) {
-        self.child = spawn(self.dir.path(), self.http, self.tcp);
+        self.child = spawn(self.dir.path(), self.http, self.tcp, &[]);
         self.wait();
     }
 
-    pub fn wait(&self) {
+    fn wait(&self) {
         let deadline = Instant::now() + Duration::from_mins(1);
         while self.try_query("SELECT 1").is_err() {
             assert!(Instant::now() < deadline, "the server does not start; run 'scripts/setup test'");

@@ -220,6 +220,8 @@ impl Shared {
             // A view that failed in an earlier attempt is caught up, one that did not is not fed twice.
             ("deduplicate_blocks_in_dependent_materialized_views", "1"),
             ("async_insert", "0"),
+            // On a cluster: every shard has its part when the answer comes, and each knows the token.
+            ("insert_distributed_sync", "1"),
             // Only then the summary is complete, and an error has a status of its own.
             ("wait_end_of_query", "1"),
             ("max_insert_block_size", WHOLE),

@@ -1,0 +1,145 @@
+//! The tables in `ClickHouse`: migrations, each run once, and which of them a database has.
+//!
+//! The files are `deploy/clickhouse/NNNN-name.sql`. The table `schema_migrations` of the same database says which
+//! were run. Every statement may be run again (`IF NOT EXISTS`), so a migration that was cut off in the middle is
+//! simply run again as a whole. A [`Layout`] spreads the same tables over a cluster.
+
+mod diff;
+mod layout;
+
+pub use diff::{Difference, diff};
+pub use layout::Layout;
+
+use crate::clickhouse::{Client, Endpoint, Failure};
+
+/// One file of statements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Migration {
+    /// Its number, from 1 without a gap.
+    pub version: u32,
+    /// What it is about.
+    pub name: &'static str,
+    sql: &'static str,
+}
+
+/// All of them, in the order of their versions.
+pub const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        version: 1,
+        name: "results",
+        sql: include_str!("../../../../deploy/clickhouse/0001-results.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "targets-and-nodes",
+        sql: include_str!("../../../../deploy/clickhouse/0002-targets-and-nodes.sql"),
+    },
+];
+
+/// Who of several tenants may read what: no migration, since it takes an account that manages access.
+const ROW_POLICIES: &str = include_str!("../../../../deploy/clickhouse/row-policies.sql");
+
+const LOG: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, \
+                   applied DateTime('UTC') DEFAULT now()) ENGINE = MergeTree ORDER BY version";
+
+/// Statements of a file, without comments.
+fn statements(sql: &str) -> impl Iterator<Item = String> + use<> {
+    let is_text = |line: &&str| !line.trim_start().starts_with("--");
+    let text: Vec<&str> = sql.lines().filter(is_text).collect();
+    let statements: Vec<String> = text.join("\n").split(";\n").map(|s| s.trim().to_owned()).collect();
+    statements.into_iter().map(|s| s.trim_end_matches(';').to_owned()).filter(|s| !s.is_empty())
+}
+
+impl Migration {
+    /// Its statements for a database of some layout.
+    fn statements(&self, layout: &Layout, database: &str) -> Vec<String> {
+        let all: Vec<String> = MIGRATIONS.iter().flat_map(|migration| statements(migration.sql)).collect();
+        let tables: Vec<&str> = all.iter().filter_map(|statement| layout::table_of(statement)).collect();
+        statements(self.sql).flat_map(|statement| layout.lay_out(&statement, &tables, database)).collect()
+    }
+}
+
+/// Makes the database if need be, and runs the migrations that it lacks; returns those.
+///
+/// # Errors
+/// [`Failure`] of the first statement that did not succeed; what ran before it stays.
+pub fn apply(client: &Client, endpoint: &Endpoint, layout: &Layout) -> Result<Vec<Migration>, Failure> {
+    create_database(client, endpoint)?;
+    client.query(endpoint, LOG)?;
+    let missing = missing(client, endpoint)?;
+    for migration in &missing {
+        run(client, endpoint, &migration.statements(layout, &endpoint.database))?;
+        let Migration { version, name, .. } = migration;
+        client.query(
+            endpoint,
+            &format!("INSERT INTO schema_migrations (version, name) SETTINGS async_insert = 0 VALUES ({version}, '{name}')"),
+        )?;
+    }
+    Ok(missing)
+}
+
+/// All statements of all migrations, as they are run in a database of some layout.
+#[must_use]
+pub fn print(layout: &Layout, database: &str) -> String {
+    let statements = MIGRATIONS.iter().flat_map(|migration| migration.statements(layout, database));
+    statements.collect::<Vec<_>>().join(";\n\n") + ";\n"
+}
+
+/// Makes roles and row policies, by which a tenant's readers see the rows of that tenant alone.
+///
+/// # Errors
+/// [`Failure`] of the first statement that did not succeed.
+pub fn apply_row_policies(client: &Client, endpoint: &Endpoint) -> Result<(), Failure> {
+    let of = |statement: String| statement.replace("{target_database}", &endpoint.database);
+    run(client, endpoint, &statements(ROW_POLICIES).map(of).collect::<Vec<_>>())
+}
+
+/// The migrations that a database lacks.
+///
+/// # Errors
+/// [`Failure`], [`Failure::Setup`] where there is no database or nothing was ever applied.
+pub fn missing(client: &Client, endpoint: &Endpoint) -> Result<Vec<Migration>, Failure> {
+    let text = client.query(endpoint, "SELECT DISTINCT version FROM schema_migrations")?;
+    let has: Vec<u32> = text.lines().filter_map(|line| line.trim().parse().ok()).collect();
+    Ok(MIGRATIONS.into_iter().filter(|migration| !has.contains(&migration.version)).collect())
+}
+
+/// Makes a database with everything in it, without a log of migrations.
+fn create(client: &Client, endpoint: &Endpoint, layout: &Layout) -> Result<(), Failure> {
+    create_database(client, endpoint)?;
+    for migration in MIGRATIONS {
+        run(client, endpoint, &migration.statements(layout, &endpoint.database))?;
+    }
+    Ok(())
+}
+
+fn create_database(client: &Client, endpoint: &Endpoint) -> Result<(), Failure> {
+    let default = Endpoint { database: "default".to_owned(), ..endpoint.clone() };
+    client.query(&default, &format!("CREATE DATABASE IF NOT EXISTS {}", endpoint.database)).map(|_| ())
+}
+
+fn run(client: &Client, endpoint: &Endpoint, statements: &[String]) -> Result<(), Failure> {
+    statements.iter().try_for_each(|statement| client.query(endpoint, statement).map(|_| ()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_have_no_gap_and_files_are_statements() {
+        for (migration, expected) in MIGRATIONS.iter().zip(1..) {
+            assert_eq!(migration.version, expected);
+            let statements: Vec<_> = statements(migration.sql).collect();
+            assert!(!statements.is_empty());
+            for statement in statements {
+                assert!(
+                    statement.starts_with("CREATE ") && statement.contains("IF NOT EXISTS"),
+                    "{statement}"
+                );
+                assert!(!statement.contains(';') && !statement.contains("--"), "{statement}");
+            }
+        }
+        assert!(statements(ROW_POLICIES).count() > 3);
+    }
+}
