@@ -11,6 +11,7 @@ mod meter;
 mod resident;
 mod stage;
 mod tables;
+mod upload;
 mod versus;
 
 use std::error::Error;
@@ -24,6 +25,7 @@ use serde::Serialize;
 use crate::cost::CostArgs;
 use crate::resident::{MemoryArgs, ResidentArgs};
 use crate::stage::StageArgs;
+use crate::upload::UploadArgs;
 use crate::versus::VersusArgs;
 use crate::versus::watch::WatchArgs;
 
@@ -51,10 +53,12 @@ enum Command {
     Resident(ResidentArgs),
     /// Run megaping and its peers on a lab of their own, side by side (needs root)
     Versus(VersusArgs),
+    /// Bring results into a real ClickHouse: what it costs on both sides, and how long it takes
+    Upload(UploadArgs),
     /// The counters of a world, a line for a line
     #[command(hide = true)]
     Watch(WatchArgs),
-    /// Print the tables of docs/performance.md from the files that `cost`, `memory` and `versus` wrote
+    /// Print the tables of docs/performance.md from the files that `cost`, `memory`, `upload` and `versus` wrote
     Tables {
         /// What `cost` wrote
         #[arg(long, value_name = "PATH", default_value = "docs/measured/cost.json")]
@@ -62,6 +66,9 @@ enum Command {
         /// What `memory` wrote
         #[arg(long, value_name = "PATH", default_value = "docs/measured/memory.json")]
         memory: PathBuf,
+        /// What `upload` wrote
+        #[arg(long, value_name = "PATH", default_value = "docs/measured/upload.json")]
+        upload: PathBuf,
         /// What `versus` wrote
         #[arg(long, value_name = "PATH", default_value = "docs/measured/versus.json")]
         versus: PathBuf,
@@ -95,8 +102,10 @@ fn run(command: Command) -> Result<()> {
         Command::Resident(args) => emit(&resident::measure(&args)?, None),
         Command::Versus(args) => emit(&versus::run(&args)?, args.out.as_deref()),
         Command::Watch(args) => versus::watch::serve(&args),
-        Command::Tables { cost, memory, versus } => {
-            print!("{}", tables::markdown(&read(&cost)?, &read(&memory)?, &read(&versus)?));
+        Command::Upload(args) => emit(&upload::run(&args)?, args.out.as_deref()),
+        Command::Tables { cost, memory, upload, versus } => {
+            let tables = tables::markdown(&read(&cost)?, &read(&memory)?, &read(&upload)?, &read(&versus)?);
+            print!("{tables}");
             Ok(())
         }
         Command::Plots { versus, dir } => versus::plots::draw(&read(&versus)?, &dir),
@@ -116,7 +125,7 @@ fn emit(report: &impl Serialize, out: Option<&Path>) -> Result<()> {
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let json = std::fs::read_to_string(path).map_err(|error| {
         format!(
-            "{}: {error}; 'megaping-bench cost --out', 'memory --out' and 'versus --out' write such files",
+            "{}: {error}; 'megaping-bench cost', 'memory', 'upload' and 'versus' write such files with --out",
             path.display()
         )
     })?;

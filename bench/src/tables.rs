@@ -8,15 +8,23 @@ use crate::machine::Machine;
 use crate::meter::Hardware;
 use crate::resident::{MemoryReport, Store};
 use crate::stage::Stage;
+use crate::upload;
+use crate::upload::UploadReport;
 use crate::versus;
 use crate::versus::report::VersusReport;
 
 /// What stands between the markers.
-pub fn markdown(cost: &CostReport, memory: &MemoryReport, versus: &VersusReport) -> String {
+pub fn markdown(
+    cost: &CostReport,
+    memory: &MemoryReport,
+    upload: &UploadReport,
+    versus: &VersusReport,
+) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ok = versus::tables::write(&mut text, versus)
         .and_then(|()| write_cost(&mut text, cost))
+        .and_then(|()| upload::tables::write(&mut text, upload))
         .and_then(|()| write_memory(&mut text, memory));
     text
 }

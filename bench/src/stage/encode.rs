@@ -90,7 +90,7 @@ pub fn run(args: &StageArgs, meter: &mut Meter) -> Result<u64> {
 }
 
 /// One round of all targets, in the order in which their probes end.
-fn one_round(walk: &Walk) -> Vec<Outcome> {
+pub fn one_round(walk: &Walk) -> Vec<Outcome> {
     let (mut internet, mut random) = (Internet::new(walk.len()), Random(5));
     let step_ns = SECOND / walk.len();
     let mut rows: Vec<(u64, Outcome)> = (0..walk.len())

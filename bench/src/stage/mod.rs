@@ -1,8 +1,8 @@
 //! The stages of a probe's path, each on its own and together.
 
 mod bytes;
-mod encode;
-mod internet;
+pub mod encode;
+pub mod internet;
 mod matching;
 mod whole;
 
