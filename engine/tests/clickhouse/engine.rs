@@ -165,6 +165,33 @@ fn server_and_engine_are_killed_and_every_durable_row_arrives_once() {
     assert_eq!(total(&stored(&server)), total(&expected) + durable + own, "engine killed");
 }
 
+#[test]
+fn a_wall_clock_that_is_stepped_back_and_forth_loses_and_doubles_nothing() {
+    let server = start_with_schema();
+    let dir = tempfile::tempdir().unwrap();
+    let (csv, clock) = (dir.path().join("csv"), dir.path().join("clock"));
+    std::fs::write(&clock, "+0").unwrap();
+    let url = server.url();
+    let mut command =
+        ping_to(&csv, &["10.3.0.0/26", "-r", "2k", "-i", "0.064", "--duration", "5", "--clickhouse", &url]);
+    command.env("STATE_DIRECTORY", dir.path()).env("LD_PRELOAD", "libfaketimeMT.so.1");
+    command.env("LD_LIBRARY_PATH", "/usr/lib/x86_64-linux-gnu/faketime").env("FAKETIME_NO_CACHE", "1");
+    command.env("FAKETIME_TIMESTAMP_FILE", &clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let child = command.spawn().unwrap();
+    for step in ["-3600", "+86400", "-7200"] {
+        std::thread::sleep(Duration::from_millis(1200));
+        std::fs::write(&clock, step).unwrap();
+    }
+    let end = End::of(child);
+    assert_eq!((end.code, end.count("upload", "waiting")), (0, 0), "{}", end.text);
+    let mut expected = PerTarget::new();
+    printed(&csv, &mut expected);
+    assert_eq!(stored(&server), expected);
+    let hours: u64 =
+        server.query("SELECT dateDiff('hour', min(ts), max(ts)) FROM megaping.results").parse().unwrap();
+    assert!((25..=27).contains(&hours), "the clock was stepped over {hours} hours");
+}
+
 fn total(rows: &PerTarget) -> u64 {
     rows.values().map(|(count, ..)| count).sum()
 }

@@ -7,6 +7,8 @@ mod ledger;
 mod proxy;
 mod schema;
 mod server;
+mod tenants;
+mod tls;
 mod upload;
 
 const MEGAPING: &str = env!("CARGO_BIN_EXE_megaping");

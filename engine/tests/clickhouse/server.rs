@@ -9,7 +9,7 @@ use megaping_store::clickhouse::{Client, Endpoint, Password, Server, Timeouts};
 
 /// A server of one's own, which ends with it.
 pub struct ClickHouse {
-    dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
     pub http: u16,
     tcp: u16,
     child: Child,
@@ -68,9 +68,18 @@ impl ClickHouse {
     }
 
     pub fn try_query(&self, sql: &str) -> Result<String, String> {
+        self.query_as(None, sql)
+    }
+
+    /// Asks as somebody without a password; none: as the server's default user.
+    pub fn query_as(&self, user: Option<&str>, sql: &str) -> Result<String, String> {
         let endpoint: Endpoint = format!("http://127.0.0.1:{}/default", self.http).parse().unwrap();
-        let server =
-            Server { endpoints: vec![endpoint.clone()], user: None, password: Password::None, ca: None };
+        let server = Server {
+            endpoints: vec![endpoint.clone()],
+            user: user.map(str::to_owned),
+            password: Password::None,
+            ca: None,
+        };
         let client = Client::new(server, Timeouts::default()).unwrap();
         client.query(&endpoint, sql).map(|text| text.trim().to_owned()).map_err(|e| e.to_string())
     }
