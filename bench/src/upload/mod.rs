@@ -247,7 +247,7 @@ fn send(spool: &Spool, segments: Vec<PathBuf>, server: &ClickHouse) -> Result<()
         uploader.submit(segment);
     }
     while left > 0 {
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(20));
         for event in uploader.events() {
             match event {
                 Event::Uploaded { .. } => left -= 1,

@@ -59,7 +59,8 @@ impl Segment {
     /// # Errors
     /// [`StoreError`] when it cannot be read, or does not begin with a segment's header.
     pub fn read(file: &File, limit: u64, path: &Path) -> Result<Segment, StoreError> {
-        let mut bytes = Vec::new();
+        let len = file.metadata().map_or(0, |file| file.len()).min(limit);
+        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 1);
         file.take(limit).read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
         Segment::from_bytes(bytes)
             .map_err(|damage| StoreError::NotASegment { path: path.to_owned(), source: damage })
@@ -95,13 +96,15 @@ impl Segment {
         ends.last().unwrap_or(self.body_at)
     }
 
-    /// The file's bytes where all of them are sound, else those of its header and its whole records: a zstd
-    /// stream of blocks in either case.
+    /// The file's bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// The bytes of its header and its whole records: a zstd stream of blocks.
     #[must_use]
     pub fn into_sound_bytes(self) -> Vec<u8> {
-        if self.damaged_len() == 0 {
-            return self.bytes;
-        }
         let mut sound = self.bytes[..self.body_at].to_vec();
         for piece in self.pieces() {
             if let Piece::Block { end, frame, .. } = piece {
