@@ -117,6 +117,15 @@ fn every_mistake_is_a_clear_sentence_and_exit_code_two() {
         ("ping -f - --exclude -", "named twice"),
         ("ping x -o xml", "csv"),
         ("ping x --archive tar", "parquet"),
+        ("ping x --spool-max 1G", "--store and --clickhouse"),
+        ("ping x --store d --spool-max 10k", "1M at least"),
+        ("ping x --store d --spool-max much", "500M or 1.5G"),
+        ("ping x --clickhouse db:8123", "http://HOST:8123/DATABASE"),
+        ("ping x --clickhouse http://me:secret@db", "MEGAPING_CLICKHOUSE_PASSWORD"),
+        ("ping x --clickhouse http://db --upload-bandwidth 0", "1 at least"),
+        ("ping x --clickhouse http://db --upload-parallel 17", "1..=16"),
+        ("upload --spool d", "--clickhouse"),
+        ("schema apply --cluster a'b --clickhouse http://db", "no name of a cluster"),
         ("report", "no directory"),
         ("report a --store b", "cannot be used with"),
         ("report a --top 0", "from 1"),
@@ -148,6 +157,23 @@ fn every_mistake_is_a_clear_sentence_and_exit_code_two() {
         assert!(matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion), "{line}");
         assert_eq!(error.exit_code(), 0, "{line}");
     }
+}
+
+#[test]
+fn where_results_go_is_read() {
+    let options = ping(
+        "x --clickhouse http://a,https://b/icmp --tenant acme --clickhouse-user me --clickhouse-password-file p \
+         --clickhouse-ca ca.pem --upload-parallel 3 --upload-bandwidth 1.5M --spool-max 20G --spool-full drop-oldest",
+    );
+    let upload = options.upload.unwrap();
+    let endpoints: Vec<_> = upload.server.endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!(endpoints, ["http://a:8123", "https://b:8443"]);
+    assert_eq!((upload.tenant.as_str(), upload.parallel, upload.bytes_per_s), ("acme", 3, Some(1_500_000)));
+    assert_eq!((upload.server.user.as_deref(), upload.server.ca), (Some("me"), Some("ca.pem".into())));
+    assert!(matches!(upload.server.password, megaping_store::clickhouse::Password::File(_)));
+    let limit = SpoolLimit { bytes: 20_000_000_000, policy: SpoolFull::DropOldest };
+    assert_eq!(options.spool_limit, Some(limit));
+    assert_eq!((ping("x").upload, ping("x").spool_limit), (None, None));
 }
 
 #[test]

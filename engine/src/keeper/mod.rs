@@ -95,7 +95,10 @@ impl Keeper {
                 let (spool, recovery) = Spool::open(dir, spool_options)?;
                 (dir.clone(), spool, recovery)
             }
-            (None, Some(_)) => state::open(&state::base().ok_or(KeepError::NoHome)?, &spool_options)?,
+            (None, Some(upload)) => {
+                let base = state::base().ok_or(KeepError::NoHome)?;
+                state::open(&state::of_service(&base, upload), &spool_options)?
+            }
             (None, None) => return Ok(None),
         };
         for (path, bytes) in &recovery.torn {

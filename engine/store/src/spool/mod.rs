@@ -215,6 +215,26 @@ impl Spool {
         taken
     }
 
+    /// Takes over what waits to be uploaded in another store on the same file system, which no process has; returns how
+    /// many rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when a process has it; [`StoreError::Io`], and what was not taken over stays there.
+    pub fn adopt(&mut self, dir: &Path) -> Result<u64, StoreError> {
+        let options = SpoolOptions { upload: true, ..SpoolOptions::default() };
+        let (mut other, recovery) = Spool::open(dir, options)?;
+        let ours = self.dir.join(files::UPLOAD);
+        files::create_dirs(&ours)?;
+        for path in other.take_for_upload() {
+            let to = ours.join(path.file_name().unwrap_or_default());
+            std::fs::rename(&path, &to).map_err(StoreError::io("rename", &path))?;
+            recover::put(&to, &self.shelf)?;
+            self.sealed.push(to);
+        }
+        files::sync_dir(&ours)?;
+        Ok(recovery.upload_rows)
+    }
+
     /// The sealed segments, to be shared with those who take them.
     #[must_use]
     pub fn shelf(&self) -> Arc<Shelf> {

@@ -43,8 +43,7 @@ pub fn recover(
         // What stays in the spool is for those who ask for it, as long as there is no shelf for it.
         let is_ours = shelves.contains(&place) || name == files::SPOOL;
         for path in files::list(&place, files::SEALED)? {
-            let Some((bytes, rows)) = measure(&path)? else { continue };
-            shelf.put(path.clone(), bytes, rows, false);
+            let Some(rows) = put(&path, shelf)? else { continue };
             if name == files::UPLOAD {
                 recovery.upload_rows += rows;
             } else {
@@ -66,10 +65,15 @@ pub fn recover(
     Ok((sealed, recovery))
 }
 
-/// Bytes and rows of a segment; none of one that is unreadable, which is kept aside.
-fn measure(path: &Path) -> Result<Option<(u64, u64)>, StoreError> {
+/// Puts a segment of an earlier process on the shelf; returns its rows. None of one that is unreadable, which is kept
+/// aside.
+pub fn put(path: &Path, shelf: &Shelf) -> Result<Option<u64>, StoreError> {
     match Segment::open(path) {
-        Ok(segment) => Ok(Some((segment.len() as u64, segment.rows()))),
+        Ok(segment) => {
+            let rows = segment.rows();
+            shelf.put(path.to_owned(), segment.len() as u64, rows, false);
+            Ok(Some(rows))
+        }
         Err(StoreError::NotASegment { .. }) => keep_aside(path).map(|()| None),
         Err(error) => Err(error),
     }

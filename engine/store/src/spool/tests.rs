@@ -187,6 +187,23 @@ fn a_segment_is_handed_to_each_who_is_to_take_it_and_by_recovery_too() {
 }
 
 #[test]
+fn what_another_run_left_is_taken_over_unless_it_still_runs() {
+    let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let upload = || SpoolOptions { upload: true, ..options() };
+    let (mut spool, _) = Spool::open(ours.path(), upload()).unwrap();
+    let (mut other, _) = Spool::open(theirs.path(), upload()).unwrap();
+    push(&mut other, 0..30);
+    other.close().unwrap();
+    assert!(matches!(spool.adopt(theirs.path()), Err(StoreError::Locked { .. })));
+    drop(other);
+    assert_eq!(spool.adopt(theirs.path()).unwrap(), 30);
+    assert_eq!(spool.adopt(theirs.path()).unwrap(), 0);
+    let taken = spool.take_for_upload();
+    assert!(taken.len() == 1 && taken[0].starts_with(ours.path()) && taken[0].exists());
+    assert_eq!(spool.shelf().waiting_for_upload().rows, 30);
+}
+
+#[test]
 fn a_path_that_is_a_file_is_refused_with_what_would_be_right() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
