@@ -41,7 +41,7 @@ pub fn run(request: SchemaRequest) -> Result<ExitCode, SchemaError> {
                 is_complete &= missing.is_empty();
                 tell(endpoint, "missing", &missing);
             }
-            SchemaAction::Print => print!("{}", schema::print(&layout, &endpoint.database)),
+            SchemaAction::Print => print!("{}", schema::print(&layout, &endpoint.database, has_row_policies)),
             SchemaAction::Diff => {
                 let differences = schema::diff(&client, endpoint, &layout)?;
                 is_complete &= differences.is_empty();

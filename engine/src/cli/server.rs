@@ -120,7 +120,7 @@ pub(super) struct SchemaArgs {
     /// Tables with replicas, by Keeper and the macros shard and replica
     #[arg(long)]
     pub replicated: bool,
-    /// Also make the role `megaping_reader`, whose holders see the rows of their tenants alone (with apply)
+    /// Also make the role `megaping_reader`, whose holders see the rows of their tenants alone (apply, print)
     #[arg(long)]
     pub row_policies: bool,
     #[command(flatten)]

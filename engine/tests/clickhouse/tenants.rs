@@ -4,26 +4,26 @@
 
 use std::fs;
 
+use crate::schema::schema;
 use crate::start_with_schema;
 
 const TABLES: [&str; 5] = ["results", "results_1m", "results_1h", "targets", "node_samples"];
 
 /// The condition of a table's policy.
-fn condition(table: &str) -> String {
-    let file = include_str!("../../../deploy/clickhouse/row-policies.sql");
-    let (_, rest) =
-        file.split_once(&format!("}}.{table}\n    USING ")).unwrap_or_else(|| panic!("no {table}"));
-    let (condition, _) = rest.split_once(" TO megaping_reader").unwrap();
-    condition.replace("{target_database}", "megaping")
+fn condition(printed: &str, table: &str) -> String {
+    let policy = format!("ON megaping.{table}\n    USING ");
+    let (_, rest) = printed.split_once(&policy).unwrap_or_else(|| panic!("no {policy} in {printed}"));
+    rest.split_once(" TO megaping_reader").unwrap().0.to_owned()
 }
 
 #[test]
 fn a_reader_sees_the_rows_of_its_own_tenants() {
     let mut server = start_with_schema();
     let file = fs::read_to_string(server.dir.path().join("users.xml")).unwrap();
+    let (_, printed) = schema("print", &server.url(), &["--row-policies"]);
     let filters: String = TABLES
         .iter()
-        .map(|table| format!("<{table}><filter>{}</filter></{table}>", condition(table)))
+        .map(|table| format!("<{table}><filter>{}</filter></{table}>", condition(&printed, table)))
         .collect::<Vec<_>>()
         .concat();
     let reader = format!(

@@ -50,13 +50,34 @@ fn statements(sql: &str) -> impl Iterator<Item = String> + use<> {
     statements.into_iter().map(|s| s.trim_end_matches(';').to_owned()).filter(|s| !s.is_empty())
 }
 
+/// Statements of all migrations, as their files have them.
+fn all_statements() -> Vec<String> {
+    MIGRATIONS.iter().flat_map(|migration| statements(migration.sql)).collect()
+}
+
 impl Migration {
     /// Its statements for a database of some layout.
     fn statements(&self, layout: &Layout, database: &str) -> Vec<String> {
-        let all: Vec<String> = MIGRATIONS.iter().flat_map(|migration| statements(migration.sql)).collect();
+        let all = all_statements();
         let tables: Vec<&str> = all.iter().filter_map(|statement| layout::table_of(statement)).collect();
         statements(self.sql).flat_map(|statement| layout.lay_out(&statement, &tables, database)).collect()
     }
+}
+
+/// Statements of the row policies; those about any table once for each of the migrations' tables.
+fn row_policies(database: &str) -> Vec<String> {
+    let all = all_statements();
+    let tables: Vec<&str> = all.iter().filter_map(|statement| layout::table_of(statement)).collect();
+    let mut policies = Vec::new();
+    for statement in statements(ROW_POLICIES) {
+        let statement = statement.replace("{target_database}", database);
+        if statement.contains("{table}") {
+            policies.extend(tables.iter().map(|table| statement.replace("{table}", table)));
+        } else {
+            policies.push(statement);
+        }
+    }
+    policies
 }
 
 /// Makes the database if need be, and runs the migrations that it lacks; returns those.
@@ -78,11 +99,13 @@ pub fn apply(client: &Client, endpoint: &Endpoint, layout: &Layout) -> Result<Ve
     Ok(missing)
 }
 
-/// All statements of all migrations, as they are run in a database of some layout.
+/// All statements of all migrations, as they are run in a database of some layout, and those of the row policies if
+/// wanted.
 #[must_use]
-pub fn print(layout: &Layout, database: &str) -> String {
-    let statements = MIGRATIONS.iter().flat_map(|migration| migration.statements(layout, database));
-    statements.collect::<Vec<_>>().join(";\n\n") + ";\n"
+pub fn print(layout: &Layout, database: &str, has_row_policies: bool) -> String {
+    let migrations = MIGRATIONS.iter().flat_map(|migration| migration.statements(layout, database));
+    let policies = has_row_policies.then(|| row_policies(database)).into_iter().flatten();
+    migrations.chain(policies).collect::<Vec<_>>().join(";\n\n") + ";\n"
 }
 
 /// Makes roles and row policies, by which a tenant's readers see the rows of that tenant alone.
@@ -90,8 +113,7 @@ pub fn print(layout: &Layout, database: &str) -> String {
 /// # Errors
 /// [`Failure`] of the first statement that did not succeed.
 pub fn apply_row_policies(client: &Client, endpoint: &Endpoint) -> Result<(), Failure> {
-    let of = |statement: String| statement.replace("{target_database}", &endpoint.database);
-    run(client, endpoint, &statements(ROW_POLICIES).map(of).collect::<Vec<_>>())
+    run(client, endpoint, &row_policies(&endpoint.database))
 }
 
 /// The migrations that a database lacks.
@@ -140,6 +162,17 @@ mod tests {
                 assert!(!statement.contains(';') && !statement.contains("--"), "{statement}");
             }
         }
-        assert!(statements(ROW_POLICIES).count() > 3);
+    }
+
+    #[test]
+    fn every_table_has_a_policy() {
+        let policies = row_policies("db").join("\n");
+        for statement in all_statements() {
+            let Some(table) = layout::table_of(&statement) else { continue };
+            assert!(statement.contains("tenant ") || statement.contains(" AS "), "{table} has no tenant");
+            assert!(policies.contains(&format!("megaping_reader ON db.{table}\n")), "{table}");
+            assert!(policies.contains(&format!("GRANT SELECT ON db.{table} TO")), "{table}");
+        }
+        assert!(!policies.contains('{'), "{policies}");
     }
 }
