@@ -64,17 +64,25 @@ impl Migration {
     }
 }
 
-/// Statements of the row policies; those about any table once for each of the migrations' tables.
-fn row_policies(database: &str) -> Vec<String> {
+/// Statements of the row policies; those about any table once for each of the migrations' tables. On a cluster policies
+/// are on the local tables, since the server refuses to read through one on a distributed table.
+fn row_policies(layout: &Layout, database: &str) -> Vec<String> {
     let all = all_statements();
     let tables: Vec<&str> = all.iter().filter_map(|statement| layout::table_of(statement)).collect();
     let mut policies = Vec::new();
     for statement in statements(ROW_POLICIES) {
         let statement = statement.replace("{target_database}", database);
-        if statement.contains("{table}") {
-            policies.extend(tables.iter().map(|table| statement.replace("{table}", table)));
-        } else {
+        if !statement.contains("{table}") {
             policies.push(statement);
+            continue;
+        }
+        for table in &tables {
+            if layout.cluster.is_none() || statement.starts_with("GRANT ") {
+                policies.push(statement.replace("{table}", table));
+            }
+            if layout.cluster.is_some() {
+                policies.push(statement.replace("{table}", &format!("{table}_local")));
+            }
         }
     }
     policies
@@ -104,7 +112,7 @@ pub fn apply(client: &Client, endpoint: &Endpoint, layout: &Layout) -> Result<Ve
 #[must_use]
 pub fn print(layout: &Layout, database: &str, has_row_policies: bool) -> String {
     let migrations = MIGRATIONS.iter().flat_map(|migration| migration.statements(layout, database));
-    let policies = has_row_policies.then(|| row_policies(database)).into_iter().flatten();
+    let policies = has_row_policies.then(|| row_policies(layout, database)).into_iter().flatten();
     migrations.chain(policies).collect::<Vec<_>>().join(";\n\n") + ";\n"
 }
 
@@ -112,8 +120,8 @@ pub fn print(layout: &Layout, database: &str, has_row_policies: bool) -> String 
 ///
 /// # Errors
 /// [`Failure`] of the first statement that did not succeed.
-pub fn apply_row_policies(client: &Client, endpoint: &Endpoint) -> Result<(), Failure> {
-    run(client, endpoint, &row_policies(&endpoint.database))
+pub fn apply_row_policies(client: &Client, endpoint: &Endpoint, layout: &Layout) -> Result<(), Failure> {
+    run(client, endpoint, &row_policies(layout, &endpoint.database))
 }
 
 /// The migrations that a database lacks.
@@ -166,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_table_has_a_policy() {
-        let policies = row_policies("db").join("\n");
+        let policies = row_policies(&Layout::default(), "db").join("\n");
         for statement in all_statements() {
             let Some(table) = layout::table_of(&statement) else { continue };
             assert!(statement.contains("tenant ") || statement.contains(" AS "), "{table} has no tenant");
