@@ -12,6 +12,7 @@ pub struct Pace {
     tolerance: u128,
     next: u128,
     burst_max: u32,
+    breath_max_ns: f64,
     breath_ns: u64,
 }
 
@@ -23,19 +24,22 @@ const BURST_MIN: f64 = 4.0;
 /// Probes in a row, at most, whatever the rate.
 pub const BURST_MAX: u32 = 256;
 /// A breath of the shard is as long as so many probes take to come due: to wake up costs as much as two dozen of them ...
-const BREATH_PROBES: f64 = 32.0;
+const BREATH_PROBES: f64 = 64.0;
 /// ... within bounds: no probe waits longer for company, and at high rates more make a batch ...
-const BREATH_NS: (f64, f64) = (200_000.0, 8_000_000.0);
-/// ... but no more than what may leave in a row, and some room for a shard that comes late.
+const BREATH_NS: (f64, f64) = (200_000.0, 32_000_000.0);
+/// ... no more than this share of the time between two probes of one target, which are to be evenly apart ...
+const BREATH_OF_INTERVAL: f64 = 1.0 / 16.0;
+/// ... and no more than what may leave in a row, and some room for a shard that comes late.
 const BREATH_SHARE: f64 = 0.75;
 
 impl Pace {
     /// A bucket that is full at first and fills with `rate_pps` tokens a second (a rate of zero, or below,
-    /// counts as one an hour), and lets through no more than `burst_max` in a row.
+    /// counts as one an hour), and lets through no more than `burst_max` in a row. A target is probed every `interval_ns`.
     #[must_use]
-    pub fn new(rate_pps: f64, burst_max: u32) -> Pace {
+    pub fn new(rate_pps: f64, burst_max: u32, interval_ns: u64) -> Pace {
         let burst_max = burst_max.clamp(1, BURST_MAX);
-        let mut pace = Pace { gap: 0, tolerance: 0, next: 0, burst_max, breath_ns: 0 };
+        let breath_max_ns = (BREATH_OF_INTERVAL * interval_ns as f64).clamp(BREATH_NS.0, BREATH_NS.1);
+        let mut pace = Pace { gap: 0, tolerance: 0, next: 0, burst_max, breath_max_ns, breath_ns: 0 };
         pace.set_rate(rate_pps);
         pace
     }
@@ -45,7 +49,7 @@ impl Pace {
         let gap_ns = 1e9 / rate_pps.max(1.0 / 3600.0);
         self.gap = ((gap_ns * f64::from(1u32 << 31) * 2.0) as u128).max(1);
         let full_ns = BREATH_SHARE * f64::from(self.burst_max) * gap_ns;
-        let breath_ns = (BREATH_PROBES * gap_ns).clamp(BREATH_NS.0, BREATH_NS.1).min(full_ns);
+        let breath_ns = (BREATH_PROBES * gap_ns).clamp(BREATH_NS.0, self.breath_max_ns).min(full_ns);
         // Two breaths' worth, since the shard may come late to the second.
         let burst = (BURST_NS.max(2.0 * breath_ns) / gap_ns).max(BURST_MIN) as u32;
         self.tolerance = self.gap * u128::from(burst.min(self.burst_max) - 1);
@@ -59,7 +63,7 @@ impl Pace {
         self.burst_max
     }
 
-    /// How long the shard may sleep while probes come due, in nanoseconds: from 8 ms at low rates down to what fills a burst at high ones.
+    /// How long the shard may sleep while probes come due, in nanoseconds: from 32 ms at low rates down to what fills a burst at high ones.
     #[inline]
     #[must_use]
     pub fn breath_ns(&self) -> u64 {
@@ -89,10 +93,12 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const SECOND: u64 = 1_000_000_000;
+
     #[test]
     fn no_window_sees_more_than_rate_and_burst() {
         for rate in [1.0, 999.0, 1e5, 1.5e6] {
-            let mut pace = Pace::new(rate, BURST_MAX);
+            let mut pace = Pace::new(rate, BURST_MAX, SECOND);
             let mut now = 1_000_000_000;
             let mut passed = 0u64;
             // A stall of two seconds, and then somebody who asks all the time.
@@ -114,7 +120,7 @@ mod tests {
 
     #[test]
     fn ready_at_is_when_a_token_is_there() {
-        let mut pace = Pace::new(1000.0, BURST_MAX);
+        let mut pace = Pace::new(1000.0, BURST_MAX, SECOND);
         let now = Nanos(5_000_000);
         while pace.take(now) {}
         let ready = pace.ready_at();
@@ -126,20 +132,26 @@ mod tests {
     #[test]
     fn bursts_shrink_with_the_rate_and_never_exceed_what_was_asked_for() {
         let burst = |rate_pps: f64, most: u32| {
-            let mut pace = Pace::new(rate_pps, most);
+            let mut pace = Pace::new(rate_pps, most, SECOND);
             std::iter::from_fn(|| pace.take(Nanos(1_000_000_000)).then_some(())).count()
         };
         let bursts = [1.0, 1e3, 1e4, 1e5, 3e6].map(|rate_pps| burst(rate_pps, BURST_MAX));
-        assert_eq!(bursts, [4, 16, 64, 64, 256]);
+        assert_eq!(bursts, [4, 64, 128, 128, 256]);
         assert_eq!((burst(3e6, 16), burst(1e4, 16), burst(3e6, 1)), (16, 16, 1));
     }
 
     #[test]
     fn a_breath_is_some_probes_long_within_bounds() {
-        let breath_ns = |rate_pps: f64| Pace::new(rate_pps, BURST_MAX).breath_ns();
+        let breath_ns = |rate_pps: f64| Pace::new(rate_pps, BURST_MAX, SECOND).breath_ns();
         let rates_pps = [1.0, 1e3, 1e4, 1e5, 1e6, 4e6];
-        let expected_ns = [8_000_000, 8_000_000, 3_200_000, 320_000, 192_000, 48_000];
+        let expected_ns = [32_000_000, 32_000_000, 6_400_000, 640_000, 192_000, 48_000];
         assert_eq!(rates_pps.map(breath_ns), expected_ns);
-        assert_eq!(Pace::new(1e3, 1).breath_ns(), 750_000, "one at a time, and none is late for it");
+        assert_eq!(Pace::new(1e3, 1, SECOND).breath_ns(), 750_000, "one at a time, and none is late for it");
+        let often = |interval_ns| Pace::new(1e3, BURST_MAX, interval_ns).breath_ns();
+        assert_eq!(
+            [often(10_000_000), often(1)],
+            [625_000, 200_000],
+            "probes of one target are evenly apart"
+        );
     }
 }

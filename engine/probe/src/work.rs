@@ -70,6 +70,11 @@ pub trait Work {
         false
     }
 
+    /// The time between two probes of one target, in nanoseconds, where they are to be evenly apart.
+    fn interval_ns(&self) -> u64 {
+        u64::MAX
+    }
+
     /// How much work this is by now, where it was one at first: its pace follows.
     fn share(&self) -> f64 {
         1.0

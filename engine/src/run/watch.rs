@@ -16,8 +16,9 @@ use crate::progress::{Progress, ProgressLine};
 use crate::shard::Board;
 use crate::sink::{SinkBoard, SinkEnd};
 
-/// How often the main thread looks.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long the main thread looks away: an eighth of the run so far, within these bounds. A short run ends at once, and a
+/// long one is not disturbed.
+const AWAY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(120));
 /// The exit status of a run that was stopped twice: that of a process ended by SIGINT.
 const STOPPED_TWICE: i32 = 130;
 
@@ -105,7 +106,8 @@ pub fn until_done(
     mut work: impl FnMut() -> bool,
 ) {
     let mut line = draws.then(ProgressLine::on_stderr).flatten();
-    let mut rate = Rate { at: Instant::now(), sent: 0, pps: 0 };
+    let began = Instant::now();
+    let mut rate = Rate { at: began, sent: 0, pps: 0 };
     loop {
         // Before the work: what shards hand over as they end is found by it.
         let is_over = scene.is_over();
@@ -121,7 +123,7 @@ pub fn until_done(
         }
         if !has_more {
             // Whoever has work for us wakes us.
-            std::thread::park_timeout(LOOK);
+            std::thread::park_timeout((began.elapsed() / 8).clamp(AWAY.0, AWAY.1));
         }
     }
     if let Some(line) = &mut line {

@@ -62,7 +62,7 @@ impl<W: Work> Core<W> {
     #[must_use]
     pub fn new(plan: Plan, work: W, identity: Identity) -> Core<W> {
         Core {
-            pace: Pace::new(plan.pace_pps, plan.burst_max),
+            pace: Pace::new(plan.pace_pps, plan.burst_max, work.interval_ns()),
             table: InFlight::new(plan.in_flight_max),
             ledger: Ledger::default(),
             starved: false,

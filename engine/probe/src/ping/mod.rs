@@ -96,6 +96,10 @@ impl<T: Targets> Work for Ping<T> {
         self.schedule.adopt(at)
     }
 
+    fn interval_ns(&self) -> u64 {
+        self.schedule.interval_ns()
+    }
+
     fn share(&self) -> f64 {
         self.schedule.turns() as f64 / self.turns_at_first.max(1) as f64
     }
