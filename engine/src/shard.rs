@@ -88,6 +88,8 @@ struct Breath {
     now: Nanos,
     /// Whether a step stopped at its quota: there is more to do at once, without rest.
     backlog: bool,
+    /// Whether it sent as many probes as may leave in a row.
+    full_burst: bool,
 }
 
 impl<R: Ring, W: Work> Shard<R, W> {
@@ -173,7 +175,7 @@ impl<R: Ring, W: Work> Shard<R, W> {
             return Ok(false);
         }
         if !breath.backlog {
-            self.rest(breath.now)?;
+            self.rest(&breath)?;
         }
         Ok(true)
     }
@@ -207,14 +209,15 @@ impl<R: Ring, W: Work> Shard<R, W> {
             ended = core.on_tick(read_until, seats, QUOTA, |outcome| desk.seat(outcome));
         }
         let seats = desk.seats();
-        let quota = core.pace().burst_max();
-        let sent = ring.send(quota, || core.next_order(now, seats))?;
+        let burst = core.pace().burst_max();
+        let sent = ring.send(burst, || core.next_order(now, seats))?;
         if core.is_stuck(now) {
             ring.abandon();
         }
         self.look_around(now);
         let drained = read_until.is_some();
-        Ok(Breath { now, backlog: reaped == QUOTA || !drained || ended == QUOTA || sent == quota })
+        let backlog = reaped == QUOTA || !drained || ended == QUOTA;
+        Ok(Breath { now, backlog, full_burst: sent == burst })
     }
 
     /// Reads what siblings have handed over. Returns until when nothing that arrived is unread; `None` when there
@@ -317,16 +320,19 @@ impl<R: Ring, W: Work> Shard<R, W> {
         self.stopping || now.since(done_since) >= linger
     }
 
-    /// Sleeps until something is due: never past the next look around, and not for less than a breath. An arrival ends a
-    /// longer sleep; a shorter one is over soon, and the arrival has its stamp.
-    fn rest(&mut self, began: Nanos) -> Result<(), Down> {
+    /// Sleeps until something is due: never past the next look around, and not for less than a breath, so that bursts keep
+    /// apart; half a breath where one burst was not enough. An arrival ends a longer sleep; a shorter one is over soon, and
+    /// the arrival has its stamp.
+    fn rest(&mut self, breath: &Breath) -> Result<(), Down> {
+        let began = breath.now;
         let look_up = self.published + LOOK_UP_NS;
         let wake = self.core.next_wake().unwrap_or(look_up).min(look_up);
         let hand_over = if self.desk.waiting() > 0 { self.handed_over + HAND_OVER_NS } else { look_up };
         // What siblings hand over wakes nobody: while more is in flight than a box holds, it is looked into often.
         let crowd = self.post.is_some() && self.core.ledger().in_flight > LETTERS as u64 / 2;
         let mail = if crowd { began + NAP_NS } else { look_up };
-        let breath_ns = self.core.pace().breath_ns();
+        let is_late = breath.full_burst && wake <= began;
+        let breath_ns = self.core.pace().breath_ns() >> u32::from(is_late);
         let until = wake.min(hand_over).min(mail).max(began + breath_ns);
         self.ring.park(until, until.since(began) > NAP_NS.max(breath_ns))
     }

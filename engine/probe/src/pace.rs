@@ -4,13 +4,18 @@ use crate::time::Nanos;
 
 /// A token bucket in its virtual-scheduling form (GCRA, ITU-T I.371): one time instead of a level.
 ///
-/// In any window of `t` seconds it lets through at most `rate * t + burst` probes.
+/// Time that went by with the bucket full is made up for: a little faster, for a little
+/// while. In any window of `t` seconds it lets through at most `1.25 * rate * t + burst` probes, and no more than
+/// `rate * t + burst + 0.1 s * rate` either.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     // Times in 1/2^FRACTION ns, so that a rate of millions a second is exact to 1 in 10^9.
     gap: u128,
     tolerance: u128,
     next: u128,
+    // Time that went by unused, and how much of it a probe makes up for.
+    debt: u128,
+    refund: u128,
     burst_max: u32,
     breath_max_ns: f64,
     breath_ns: u64,
@@ -23,6 +28,10 @@ const BURST_NS: f64 = 500_000.0;
 const BURST_MIN: f64 = 4.0;
 /// Probes in a row, at most, whatever the rate.
 pub const BURST_MAX: u32 = 256;
+/// The most that is made up for, in nanoseconds, ...
+const DEBT_NS: u128 = 100_000_000;
+/// ... and by what share of its gap a probe then leaves sooner.
+const REFUND: u128 = 5;
 /// A breath of the shard is as long as so many probes take to come due: to wake up costs as much as two dozen of them ...
 const BREATH_PROBES: f64 = 64.0;
 /// ... within bounds: no probe waits longer for company, and at high rates more make a batch ...
@@ -30,7 +39,7 @@ const BREATH_NS: (f64, f64) = (200_000.0, 32_000_000.0);
 /// ... no more than this share of the time between two probes of one target, which are to be evenly apart ...
 const BREATH_OF_INTERVAL: f64 = 1.0 / 16.0;
 /// ... and no more than what may leave in a row, and some room for a shard that comes late.
-const BREATH_SHARE: f64 = 0.75;
+const BREATH_SHARE: f64 = 0.85;
 
 impl Pace {
     /// A bucket that is full at first and fills with `rate_pps` tokens a second (a rate of zero, or below,
@@ -39,7 +48,16 @@ impl Pace {
     pub fn new(rate_pps: f64, burst_max: u32, interval_ns: u64) -> Pace {
         let burst_max = burst_max.clamp(1, BURST_MAX);
         let breath_max_ns = (BREATH_OF_INTERVAL * interval_ns as f64).clamp(BREATH_NS.0, BREATH_NS.1);
-        let mut pace = Pace { gap: 0, tolerance: 0, next: 0, burst_max, breath_max_ns, breath_ns: 0 };
+        let mut pace = Pace {
+            gap: 0,
+            tolerance: 0,
+            next: 0,
+            debt: 0,
+            refund: 0,
+            burst_max,
+            breath_max_ns,
+            breath_ns: 0,
+        };
         pace.set_rate(rate_pps);
         pace
     }
@@ -48,6 +66,7 @@ impl Pace {
     pub fn set_rate(&mut self, rate_pps: f64) {
         let gap_ns = 1e9 / rate_pps.max(1.0 / 3600.0);
         self.gap = ((gap_ns * f64::from(1u32 << 31) * 2.0) as u128).max(1);
+        self.refund = self.gap / REFUND;
         let full_ns = BREATH_SHARE * f64::from(self.burst_max) * gap_ns;
         let breath_ns = (BREATH_PROBES * gap_ns).clamp(BREATH_NS.0, self.breath_max_ns).min(full_ns);
         // Two breaths' worth, since the shard may come late to the second.
@@ -77,7 +96,14 @@ impl Pace {
         if self.next > now + self.tolerance {
             return false;
         }
-        self.next = self.next.max(now) + self.gap;
+        if self.next < now {
+            let unused = if self.next == 0 { 0 } else { now - self.next };
+            self.debt = (self.debt + unused).min(DEBT_NS << FRACTION);
+            self.next = now;
+        }
+        let refund = self.refund.min(self.debt);
+        self.debt -= refund;
+        self.next += self.gap - refund;
         true
     }
 
@@ -112,9 +138,30 @@ mod tests {
                 now += 10_000;
             }
             let burst_s = (2.0 * pace.breath_ns() as f64 / 1e9).max(BURST_NS / 1e9);
-            let allowed = rate * 0.1 + (rate * burst_s).clamp(4.0, 256.0) + 1.0;
+            let allowed = 1.25 * (rate * 0.1 + (rate * burst_s).clamp(4.0, 256.0)) + 1.0;
             assert!((passed as f64) <= allowed, "{passed} probes at {rate} pps, {allowed} allowed");
             assert!((passed as f64) >= rate * 0.1 * 0.99, "{passed} probes at {rate} pps are too few");
+        }
+    }
+
+    #[test]
+    fn what_a_late_shard_left_undone_is_made_up_for_within_bounds() {
+        for rate_pps in [1e4, 1e6] {
+            let mut pace = Pace::new(rate_pps, BURST_MAX, SECOND);
+            let mut take = |from_ns: u64, to_ns: u64, every_ns: usize| -> usize {
+                let in_a_row = |now| (0..BURST_MAX).take_while(|_| pace.take(Nanos(now))).count();
+                (from_ns..to_ns).step_by(every_ns).map(in_a_row).sum()
+            };
+            let breath_ns = Pace::new(rate_pps, BURST_MAX, SECOND).breath_ns() as usize;
+            take(SECOND, 2 * SECOND, breath_ns);
+            // A stall of 50 ms is forgotten after half a second, one of two seconds is not.
+            let with_stall = take(2 * SECOND + 50_000_000, 3 * SECOND, breath_ns);
+            assert!((with_stall as f64 / rate_pps - 1.0).abs() < 0.01, "{with_stall} at {rate_pps} pps");
+            let after_long_stall = take(5 * SECOND, 6 * SECOND, breath_ns);
+            assert!(
+                (after_long_stall as f64 / rate_pps - 1.1).abs() < 0.02,
+                "{after_long_stall} at {rate_pps} pps"
+            );
         }
     }
 
@@ -144,9 +191,9 @@ mod tests {
     fn a_breath_is_some_probes_long_within_bounds() {
         let breath_ns = |rate_pps: f64| Pace::new(rate_pps, BURST_MAX, SECOND).breath_ns();
         let rates_pps = [1.0, 1e3, 1e4, 1e5, 1e6, 4e6];
-        let expected_ns = [32_000_000, 32_000_000, 6_400_000, 640_000, 192_000, 48_000];
+        let expected_ns = [32_000_000, 32_000_000, 6_400_000, 640_000, 200_000, 54_400];
         assert_eq!(rates_pps.map(breath_ns), expected_ns);
-        assert_eq!(Pace::new(1e3, 1, SECOND).breath_ns(), 750_000, "one at a time, and none is late for it");
+        assert_eq!(Pace::new(1e3, 1, SECOND).breath_ns(), 850_000, "one at a time, and none is late for it");
         let often = |interval_ns| Pace::new(1e3, BURST_MAX, interval_ns).breath_ns();
         assert_eq!(
             [often(10_000_000), often(1)],

@@ -17,7 +17,7 @@ mod sockets;
 pub mod uring;
 pub mod xdp;
 
-pub use clock::{Clock, Monotonic, Virtual, process_cpu_ns};
+pub use clock::{Clock, Monotonic, Virtual, process_cpu_ns, wake_on_time};
 pub use hops::{FixedHops, NextHops};
 pub use kernel::{KernelOpenError, KernelOrder, KernelReply, KernelRing, KernelRingConfig, KernelWay};
 pub use memory::{FaultCounts, Faults, MemoryConfig, MemoryRing, Responder};

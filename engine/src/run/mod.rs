@@ -24,7 +24,9 @@ use std::thread::{self, ScopedJoinHandle};
 
 use megaping_loader::LoadError;
 use megaping_probe::{Core, Craft, Down, Identity, Nanos, Ring};
-use megaping_ring::{Clock, KernelOpenError, Monotonic, OpenError, UringOpenError, XdpOpenError};
+use megaping_ring::{
+    Clock, KernelOpenError, Monotonic, OpenError, UringOpenError, XdpOpenError, wake_on_time,
+};
 use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
 
@@ -240,6 +242,7 @@ impl<J: Job> Run<'_, J> {
             for (index, mut shard) in shards.into_iter().enumerate() {
                 let body = move || {
                     pin(index);
+                    wake_on_time();
                     shard.run(start)
                 };
                 let name = format!("shard-{index}");

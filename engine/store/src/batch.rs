@@ -20,6 +20,8 @@ use megaping_probe::Outcome;
 
 /// Rows in a batch.
 pub const BATCH_ROWS: usize = 1024;
+/// Full batches that wait until the store thread is woken: to wake it costs as much as a few dozen rows.
+const WAKE_BATCHES: usize = 4;
 
 /// A box of rows of one shard.
 #[derive(Debug)]
@@ -150,8 +152,13 @@ impl<T> Desk<T> {
     fn push_and_take(&mut self, next: Box<Batch<T>>) {
         let batch = std::mem::replace(&mut self.current, next);
         self.lane.produced.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
+        // Who hands over what is not full has waited long enough; and so has who soon has none left.
+        let urgent = batch.rows.len() < BATCH_ROWS || self.free.len() < WAKE_BATCHES;
         let refused = self.lane.full.push(batch);
         debug_assert!(refused.is_ok(), "the queue holds every batch there is");
+        if !urgent && self.lane.full.len() < WAKE_BATCHES {
+            return;
+        }
         if let Some(reader) = self.lane.reader.get() {
             reader.unpark();
         }
