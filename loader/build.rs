@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: [&str; 4] = ["world", "pass", "steer", "kernel"];
+const PROGRAMS: [&str; 5] = ["world", "pass", "meter", "steer", "kernel"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let ebpf = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../ebpf");

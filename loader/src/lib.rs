@@ -5,6 +5,7 @@
 //! - [`Steer`]: what answers our probes goes to AF_XDP sockets (`ebpf/steer.bpf.c`).
 //! - [`Kernel`]: probes made and answered inside XDP (`ebpf/kernel.bpf.c`), for the kernel ring.
 //! - [`Pass`]: a program that passes every frame (`ebpf/pass.bpf.c`), which the near end of a veth pair needs.
+//! - [`Meter`]: what one end of a veth pair costs the machine (`ebpf/meter.bpf.c`), for the bench.
 //!
 //! The world and the pass program are attached by netlink, so they live as long as the interface: no daemon
 //! holds them. The steering and kernel programs are attached by a link that lives as long as the process, however that ends.
@@ -18,6 +19,7 @@ pub mod abi;
 mod attach;
 mod error;
 pub mod kernel;
+mod meter;
 mod pass;
 pub mod probe;
 pub mod steer;
@@ -28,6 +30,7 @@ pub mod world;
 pub use attach::Mode;
 pub use error::LoadError;
 pub use kernel::{Kernel, KernelConfig};
+pub use meter::Meter;
 pub use pass::Pass;
 pub use steer::{Steer, SteerConfig, SteerCounter, SteerCounters};
 pub use sys::RunTime;
@@ -45,6 +48,9 @@ mod skel {
     }
     pub mod kernel {
         include!(concat!(env!("OUT_DIR"), "/kernel.skel.rs"));
+    }
+    pub mod meter {
+        include!(concat!(env!("OUT_DIR"), "/meter.skel.rs"));
     }
     pub mod pass {
         include!(concat!(env!("OUT_DIR"), "/pass.skel.rs"));

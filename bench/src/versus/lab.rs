@@ -86,6 +86,14 @@ impl Lab {
         self.watch.as_mut().ok_or("the lab is down")?.reset().map(|_| ())
     }
 
+    /// Begins or ends to take the time that the far end of the cable costs.
+    ///
+    /// # Errors
+    /// When its watch has died.
+    pub fn time(&mut self, on: bool) -> Result<()> {
+        self.watch.as_mut().ok_or("the lab is down")?.time(on).map(|_| ())
+    }
+
     fn script(&self, command: &str, flags: &[&str]) -> Result<()> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/lab");
         let mut script = Command::new(path);

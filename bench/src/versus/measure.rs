@@ -204,6 +204,8 @@ impl Bench {
         let busy_ns = (cores - self.baseline_cores) * window_s * 1e9 - idle_ns - steal_ns;
         let process_ns = after.process_ns.saturating_sub(before.process_ns) as f64;
         let runs = (after.world.runs - before.world.runs) as f64;
+        let poll_ns =
+            after.world.poll_ns.zip(before.world.poll_ns).map(|(after, before)| (after - before) as f64);
         let each = |ns: f64| (in_window > 0.0).then(|| tenths(ns / in_window));
         let requests_pps = in_window / window_s;
         Measured {
@@ -212,6 +214,7 @@ impl Bench {
             answered_pps: tenths(requests_pps * own.answered as f64 / requests.max(1) as f64),
             machine_ns: each(busy_ns.max(0.0)),
             process_ns: each(process_ns),
+            far_ns: poll_ns.and_then(each),
             process_cores: round(process_ns / window_s / 1e9, 1e5),
             world_ns: (runs > 0.0).then(|| tenths((after.world.run_ns - before.world.run_ns) as f64 / runs)),
             steal_cores: round(steal_ns / window_s / 1e9, 1e4),

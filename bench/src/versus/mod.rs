@@ -106,6 +106,7 @@ fn one(bench: &mut Bench, tool: Tool, case: &Case, repeat: u32, window_s: f64) -
     let is_long = matches!(case.part, Part::Sustained | Part::Throttled);
     bench.lab.set(if is_long { &LONG_WORLD } else { &[] })?;
     let timed = (case.part == Part::World).then(ProgramTimes::take).transpose()?;
+    bench.lab.time(is_long && tool == Tool::Megaping("kernel"))?;
     let (command, result) = bench.run(tool, case, window_s);
     drop(timed);
     if bench.stop.load(std::sync::atomic::Ordering::Relaxed) {

@@ -5,8 +5,10 @@ use super::tool::Tool;
 
 /// Rates at which a prober must be cheap.
 pub const RATES_PPS: [u64; 3] = [1_000, 10_000, 100_000];
-/// The rate of the sustained runs.
+/// The rate of the sustained runs ...
 pub const SUSTAINED_PPS: u64 = 1_000_000;
+/// ... and what AF_XDP on all queues is asked for, since one request in a thousand is lost: a million answers at least.
+const SUSTAINED_XDP_PPS: u64 = 1_010_000;
 /// Payload bytes of the runs that all tools are compared in.
 pub const SIZE: u16 = 32;
 /// Other sizes; the larger one still fits an AF_XDP frame and an Ethernet packet of 1,500 bytes.
@@ -54,7 +56,7 @@ pub fn plan(backends: &[&'static str], quick: bool) -> Vec<Set> {
         .flat_map(|rate_pps| ours().map(move |tool| with(tool, Part::Rate, Addresses::V4, Some(rate_pps))));
     // Any tool will do: it is the world's program that is timed.
     let world = ours().take(1).flat_map(|tool| [v4, v6].map(|family| with(tool, Part::World, family, None)));
-    let long = |part| fast.iter().map(move |tool| with(*tool, part, Addresses::Both, Some(SUSTAINED_PPS)));
+    let long = |part| fast.iter().map(move |tool| long(*tool, part));
     vec![
         set(main, 5, 3.0),
         set(other, 3, 1.5),
@@ -78,6 +80,14 @@ pub fn full(tool: Tool, shards: u16, addresses: Addresses, size: u16) -> (Tool, 
 /// One shard, for another purpose.
 pub fn with(tool: Tool, part: Part, addresses: Addresses, rate_pps: Option<u64>) -> (Tool, Case) {
     (tool, Case { part, tool: tool.name(), shards: 1, addresses, size: Some(SIZE), rate_pps })
+}
+
+/// A long run at a steady rate: one shard of the kernel ring, two of AF_XDP.
+pub fn long(tool: Tool, part: Part) -> (Tool, Case) {
+    let (shards, rate_pps) =
+        if tool == Tool::Megaping("xdp") { (2, SUSTAINED_XDP_PPS) } else { (1, SUSTAINED_PPS) };
+    let (tool, case) = with(tool, part, Addresses::Both, Some(rate_pps));
+    (tool, Case { shards, ..case })
 }
 
 #[cfg(test)]

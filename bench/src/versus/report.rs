@@ -111,6 +111,10 @@ pub struct Measured {
     pub answered_pps: f64,
     /// Processor time of the whole machine a request, in nanoseconds, less the baseline and what was stolen.
     pub machine_ns: Option<f64>,
+    /// Of that, what the far end of the cable took: polling, the world's program, and what it sends; where it was
+    /// timed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_ns: Option<f64>,
     /// Processor time of the tool's process and its children a request, in nanoseconds.
     pub process_ns: Option<f64>,
     /// The same as a share of one processor.

@@ -159,20 +159,20 @@ fn write_long(text: &mut String, report: &VersusReport) -> Result {
     }
     writeln!(
         text,
-        "A million a second asked for, IPv4 and IPv6, a quarter of the probes answered by \"time exceeded\", one in a\nthousand lost; *throttled*: two fifths of a core each for the shard's thread and for all others:\n"
+        "A million a second asked for, IPv4 and IPv6, one in a thousand lost, on the kernel ring a quarter of the probes\nanswered by \"time exceeded\"; *throttled*: two fifths of a core each for the shard's thread and for all others:\n"
     )?;
     writeln!(
         text,
-        "| who | | seconds | requests/s | machine ns | own ns | scheduled | stored | lateness p99 us | astray |"
+        "| who | | seconds | requests/s | machine ns | of it far end | own ns | scheduled | stored | lateness p99 us | astray |"
     )?;
-    writeln!(text, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")?;
+    writeln!(text, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")?;
     for case in cases {
         let how = if case.part == Part::Throttled { "throttled" } else { "" };
         let Some(run) = report.of(case).last() else {
             let why = report.runs.iter().find(|run| run.case == *case).and_then(|run| run.failed.as_deref());
             writeln!(
                 text,
-                "| {} | {how} | failed: {} | | | | | | | |",
+                "| {} | {how} | failed: {} | | | | | | | | |",
                 case.tool,
                 why.unwrap_or("no reason")
             )?;
@@ -182,11 +182,12 @@ fn write_long(text: &mut String, report: &VersusReport) -> Result {
         let astray = astray(run);
         writeln!(
             text,
-            "| {} | {how} | {:.0} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {how} | {:.0} | {} | {} | {} | {} | {} | {} | {} | {} |",
             case.tool,
             run.window_s,
             whole(Some(run.requests_pps)),
             whole(run.machine_ns),
+            whole(run.far_ns),
             whole(run.process_ns),
             thousands(ours.scheduled),
             thousands(ours.stored),

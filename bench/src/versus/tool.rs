@@ -179,7 +179,8 @@ const FPING_TARGETS: u32 = 65_000;
 const MTR_INTERVAL_S: f64 = 0.001;
 
 fn megaping(case: &Case, backend: &str, seconds: f64, binary: &str, store: &str) -> Vec<String> {
-    let mut line = format!("{binary} ping --backend {backend} --shards {} -I near -o none", case.shards);
+    let mut line =
+        format!("{binary} ping --backend {backend} --shards {} -I near -o none --archive none", case.shards);
     let size = case.size.unwrap_or(32);
     // Writing to a string cannot fail.
     let _ok = write!(line, " --summary json --store {store} -s {size} --duration {seconds}");
@@ -188,7 +189,7 @@ fn megaping(case: &Case, backend: &str, seconds: f64, binary: &str, store: &str)
         None => write!(line, " -c 1000 -r 10M"),
         Some(rate_pps) => write!(line, " -i 1 -r {rate_pps}"),
     };
-    if case.part as u8 >= super::report::Part::Sustained as u8 {
+    if case.part as u8 >= super::report::Part::Sustained as u8 && backend == "kernel" {
         line += " --ttl 10";
     }
     let blocks: &[&str] = match case.addresses {

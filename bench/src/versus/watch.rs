@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use megaping_loader::{Counter, World};
+use megaping_loader::{Counter, Meter, World};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -24,6 +24,9 @@ pub struct WorldCounts {
     pub runs: u64,
     /// Their time, in nanoseconds.
     pub run_ns: u64,
+    /// Time in which its end of the cable was polled, in nanoseconds, where it is taken (no reset changes it).
+    #[serde(default)]
+    pub poll_ns: Option<u64>,
 }
 
 /// The watch's own interface.
@@ -33,16 +36,24 @@ pub struct WatchArgs {
     pub iface: String,
 }
 
-/// Answers each line of standard input, `read` or `reset`, with the counts.
+/// Answers each line of standard input with the counts, after it did what the line says: `read`, `reset`, `time` (from now on,
+/// how long its end of the cable is polled) or `rest` (no more).
 ///
 /// # Errors
 /// When there is no world, or standard output is closed.
 pub fn serve(args: &WatchArgs) -> Result<()> {
     let world = World::open(&args.iface)?;
+    let mut meter = None;
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
-        if line? == "reset" {
-            world.reset()?;
+        match line?.as_str() {
+            "reset" => world.reset()?,
+            "time" => {
+                let untimed = |error| eprintln!("megaping-bench: the world's own time is not taken: {error}");
+                meter = Meter::start(&args.iface).map_err(untimed).ok();
+            }
+            "rest" => meter = None,
+            _ => {}
         }
         let (counters, run) = (world.counters()?, world.run_time()?);
         let of = |counter| counters.total(counter);
@@ -53,6 +64,7 @@ pub fn serve(args: &WatchArgs) -> Result<()> {
             lost: of(Counter::Dropped) + of(Counter::Dead) + of(Counter::Corrupted),
             runs: run.runs,
             run_ns: run.ns,
+            poll_ns: meter.as_ref().map(Meter::total_ns).transpose()?,
         };
         serde_json::to_writer(&mut out, &counts)?;
         out.write_all(b"\n")?;
@@ -97,6 +109,14 @@ impl Watch {
     /// When the process has died.
     pub fn reset(&mut self) -> Result<WorldCounts> {
         self.say("reset\n")
+    }
+
+    /// Begins or ends to take the time in which its end of the cable is polled.
+    ///
+    /// # Errors
+    /// When the process has died.
+    pub fn time(&mut self, on: bool) -> Result<WorldCounts> {
+        self.say(if on { "time\n" } else { "rest\n" })
     }
 
     fn say(&mut self, word: &str) -> Result<WorldCounts> {
