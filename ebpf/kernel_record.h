@@ -176,15 +176,16 @@ static __always_inline __u32 packet_offset(struct xdp_md *ctx)
 #define WRITE_PACKET(map, room)                                                            \
 	({                                                                                 \
 		struct mp_packet *packet = bpf_map_lookup_elem(&(map), &index);            \
-		__u32 copied = length;                                                     \
+		__u32 last = length - 1;                                                   \
 		long failed = -1;                                                          \
 		if (packet) {                                                              \
 			packet->arrived_ns = bpf_ktime_get_ns();                           \
 			packet->length = length;                                           \
 			packet->family = family;                                           \
-			asm volatile("" : "+r"(copied));                                   \
-			if (copied >= 1 && copied <= (room))                               \
-				failed = bpf_xdp_load_bytes(ctx, offset, packet + 1, copied); \
+			/* Opaque, so that the bound is on what is copied: Linux 6.1 takes no length that may be 0. */ \
+			asm volatile("" : "+r"(last));                                     \
+			if (last < (room))                                                 \
+				failed = bpf_xdp_load_bytes(ctx, offset, packet + 1, last + 1); \
 		}                                                                          \
 		failed;                                                                    \
 	})
