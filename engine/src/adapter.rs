@@ -106,6 +106,7 @@ impl<P: PacketRing> Ring for PacketAdapter<P> {
             rx_dropped: counters.rx_dropped,
             rx_malformed: self.malformed + counters.rx_truncated,
             tx_full: counters.tx_full,
+            tx_dropped: counters.tx_dropped,
         }
     }
 }

@@ -138,6 +138,7 @@ impl Ring for KernelAdapter {
             rx_dropped: counters.rx_dropped,
             rx_malformed: self.malformed,
             tx_full: counters.tx_full,
+            tx_dropped: self.hops.tx_dropped(),
         }
     }
 }

@@ -75,7 +75,7 @@ pub struct Shard<R, W> {
     wall: Wall,
     handed_over: Nanos,
     published: Nanos,
-    rx_dropped: u64,
+    dropped: u64,
     done_since: Option<Nanos>,
     stopping: bool,
     leaving: bool,
@@ -105,7 +105,7 @@ impl<R: Ring, W: Work> Shard<R, W> {
             wall,
             handed_over: Nanos(0),
             published: Nanos(0),
-            rx_dropped: 0,
+            dropped: 0,
             done_since: None,
             stopping: false,
             leaving: false,
@@ -276,9 +276,10 @@ impl<R: Ring, W: Work> Shard<R, W> {
         if stepped && self.can_spare_the_rest() {
             self.desk.set_unix_offset(unix_offset_ns);
         }
-        let rx_dropped = self.ring_counters().rx_dropped;
-        if rx_dropped > self.rx_dropped {
-            self.rx_dropped = rx_dropped;
+        let counters = self.ring_counters();
+        let dropped = counters.rx_dropped + counters.tx_dropped;
+        if dropped > self.dropped {
+            self.dropped = dropped;
             self.core.on_own_drops(now);
         }
         self.core.shed(self.desk.is_shedding());

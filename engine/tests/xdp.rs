@@ -186,7 +186,7 @@ fn untouched_beside(backend: &str) {
     assert!(ping.stdout.contains("20 packets transmitted, 20 received, 0% packet loss"), "{}", ping.stdout);
     assert!(!ping.stdout.contains("DUP"), "{}", ping.stdout);
     let summary = ended(ours).summary();
-    assert!(count(&summary["answered"]) > 100_000, "{summary}");
+    assert!(count(&summary["answered"]) > 10_000, "{summary}");
     assert_eq!((count(&summary["invalid"]), count(&summary["foreign"])), (0, 0), "{summary}");
     let world = lab.counters();
     assert!(count(&world["v4"]["replies"]) >= count(&summary["answered"]) + 20, "{world} {summary}");
@@ -279,7 +279,7 @@ fn root_an_interface_that_goes_down_and_up_is_survived() {
 
 fn down_and_up(backend: &str) {
     let lab = Lab::up(&[]);
-    let load = ["10.0.0.0/24", "-i", "0.1", "--duration", "4", "-t", "0.3", "-o", "none"];
+    let load = ["10.0.0.0/24", "-i", "0.1", "--duration", "4", "-t", "0.3", "-o", "json"];
     let child = started(&lab, backend, &load);
     thread::sleep(Duration::from_millis(700));
     let ip = |args: &[&str]| assert_eq!(Run::of(lab.command("ip").args(args)).code, 0);
@@ -293,6 +293,12 @@ fn down_and_up(backend: &str) {
     // More than what went before it went down.
     assert!(count(&summary["answered"]) > 3500, "{summary}");
     assert!(run.stderr.contains("near is down") && run.stderr.contains("near is up again"), "{}", run.stderr);
+    // What left just before, or while nobody had told us, is lost by our own doing.
+    assert!(count(&summary["ring"]["tx_dropped"]) > 0, "{summary}");
+    let lost = || run.stdout.lines().filter(|line| line.contains("\"lost\""));
+    assert_eq!(lost().count() as u64, count(&summary["lost"]), "{summary}");
+    let unmarked = lost().find(|line| !line.contains("\"self_inflicted\":true"));
+    assert_eq!(unmarked, None, "{summary}");
 }
 
 #[test]

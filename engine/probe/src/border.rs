@@ -190,6 +190,9 @@ pub struct RingCounters {
     pub rx_malformed: u64,
     /// Times that the way out was full and the rest of a batch had to wait.
     pub tx_full: u64,
+    /// Packets that the interface dropped on their way out, ours or others', and times that it went down under them: a
+    /// probe that is lost meanwhile may be lost by us. Zero where that is not watched.
+    pub tx_dropped: u64,
 }
 
 /// The ring is dead; the operating system's error says why.

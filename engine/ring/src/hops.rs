@@ -19,6 +19,11 @@ pub trait NextHops {
     /// # Errors
     /// The errno that a socket would give: no route, nobody answers, interface down.
     fn mac(&self, destination: IpAddr) -> Result<[u8; 6], i32>;
+
+    /// Packets that the interface is known to have dropped on their way out since the start, without telling who gave them.
+    fn tx_dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// Next hops that never change: one a family.

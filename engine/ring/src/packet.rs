@@ -148,6 +148,8 @@ pub struct Counters {
     pub rx_truncated: u64,
     /// Times the way out was full and the rest of a batch had to wait.
     pub tx_full: u64,
+    /// Packets that the interface dropped on their way out, ours or others'; zero where that is not watched.
+    pub tx_dropped: u64,
     /// System calls made.
     pub syscalls: u64,
 }

@@ -175,12 +175,18 @@ impl Drop for Keeper {
 
 fn keep(source: &mut Source, news: &Netlink, shared: &Shared, check: Option<&Check>, stop: &AtomicBool) {
     let mut asked = Instant::now();
+    let mut dropped = source.netlink.tx_dropped(source.link.index).ok();
     while !stop.load(Ordering::Relaxed) {
         wait(news);
         let before = shared.table();
         if let Some(why) = check.and_then(|check| check()) {
             shared.replace(Table { state: State::Lost(why), ..Table::clone(&before) });
             return;
+        }
+        // What an interface drops it tells nobody who renders frames for it: its own count does.
+        if let Ok(now) = source.netlink.tx_dropped(source.link.index) {
+            shared.dropped(dropped.map_or(0, |before| now.saturating_sub(before)));
+            dropped = Some(now);
         }
         let changed = news.had_news();
         if !changed && asked.elapsed() < ASK_AGAIN {
@@ -195,7 +201,11 @@ fn keep(source: &mut Source, news: &Netlink, shared: &Shared, check: Option<&Che
         }
         let name = &source.link.name;
         match (&before.state, &table.state) {
-            (State::Up, State::Down) => say(format_args!("megaping: {name} is down: probes wait for it")),
+            (State::Up, State::Down) => {
+                // What was sent since it went down is gone, and nothing counted it.
+                shared.dropped(1);
+                say(format_args!("megaping: {name} is down: probes wait for it"));
+            }
             (State::Down, State::Up) => say(format_args!("megaping: {name} is up again")),
             _ => {}
         }

@@ -128,6 +128,26 @@ impl Netlink {
         Ok(answers.iter().filter_map(link_of).collect())
     }
 
+    /// Packets that an interface has dropped on their way out, as it counts them (`IFLA_STATS64`).
+    ///
+    /// # Errors
+    /// The operating system's; `ENODEV` where there is no such interface.
+    pub fn tx_dropped(&mut self, interface: u32) -> io::Result<u64> {
+        let mut question = LinkMessage::default();
+        question.header.index = interface;
+        let answers = self.ask(RouteNetlinkMessage::GetLink(question), false)?;
+        let stats = |answer: &RouteNetlinkMessage| match answer {
+            RouteNetlinkMessage::NewLink(message) => {
+                message.attributes.iter().find_map(|attribute| match attribute {
+                    LinkAttribute::Stats64(stats) => Some(stats.tx_dropped),
+                    _ => None,
+                })
+            }
+            _ => None,
+        };
+        answers.iter().find_map(stats).ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+    }
+
     /// Every address of this network namespace.
     ///
     /// # Errors

@@ -93,16 +93,26 @@ pub(super) struct Table {
 #[derive(Debug)]
 pub(super) struct Shared {
     generation: AtomicU64,
+    tx_dropped: AtomicU64,
     current: Mutex<Arc<Table>>,
 }
 
 impl Shared {
     pub fn new(table: Table) -> Arc<Shared> {
-        Arc::new(Shared { generation: AtomicU64::new(0), current: Mutex::new(Arc::new(table)) })
+        Arc::new(Shared {
+            generation: AtomicU64::new(0),
+            tx_dropped: AtomicU64::new(0),
+            current: Mutex::new(Arc::new(table)),
+        })
     }
 
     pub fn table(&self) -> Arc<Table> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes note of packets that the interface dropped.
+    pub fn dropped(&self, packets: u64) {
+        self.tx_dropped.fetch_add(packets, Ordering::Relaxed);
     }
 
     pub fn replace(&self, table: Table) {
@@ -163,6 +173,12 @@ impl Hopper {
         self.table.state == State::Up
     }
 
+    /// Packets that the interface dropped on their way out since the start, and times that it went down.
+    #[must_use]
+    pub fn tx_dropped(&self) -> u64 {
+        self.shared.tx_dropped.load(Ordering::Relaxed)
+    }
+
     /// Why the way out is lost for good, if it is.
     ///
     /// # Errors
@@ -194,6 +210,10 @@ impl NextHops for Hopper {
             return Err(libc::ENETDOWN);
         }
         self.mac(self.hop_of(&Addr::from(destination))).ok_or(libc::EHOSTUNREACH)
+    }
+
+    fn tx_dropped(&self) -> u64 {
+        Hopper::tx_dropped(self)
     }
 }
 

@@ -11,7 +11,7 @@ use megaping_ring::kernel::RingSlots;
 use megaping_ring::{KernelRing, KernelRingConfig};
 
 use super::ground::Ground;
-use super::{RunError, core_of};
+use super::{RunError, cores};
 use crate::cli::PingOptions;
 use crate::kernel::{From, KernelAdapter};
 use crate::net::WayOut;
@@ -50,9 +50,9 @@ pub fn open(
     pps: f64,
 ) -> Result<KernelRings, RunError> {
     let shards = identities.len() as u32;
-    let cores = core_affinity::get_core_ids().map_or(1, |cores| cores.len() as u32);
-    if shards > cores {
-        return Err(RunError::Cores { shards, cores });
+    let cores = cores::usable();
+    if shards as usize > cores.len().max(1) {
+        return Err(RunError::Cores { shards, cores: cores.len() as u32 });
     }
     let ground = Ground::find(options, targets)?;
     let way = &ground.way;
@@ -76,7 +76,7 @@ pub fn open(
     };
     let mut rings = Vec::new();
     for shard in 0..shards {
-        let serves = (0..config.cpus).filter(|cpu| served_by(*cpu, shards) == shard).collect();
+        let serves = (0..config.cpus).filter(|cpu| cores::served_by(*cpu, shards, &cores) == shard).collect();
         let ring = KernelRing::open(&KernelRingConfig { shard, serves, ..config.clone() })?;
         rings.push(KernelAdapter::new(ring, craft.clone(), ground.hopper(), from));
     }
@@ -139,11 +139,6 @@ fn slots(pps: f64, cpus: u32) -> RingSlots {
     }
 }
 
-/// Which shard takes what arrives on a CPU: the one that runs there, or else any.
-fn served_by(cpu: u32, shards: u32) -> u32 {
-    (0..shards).find(|shard| core_of(*shard as usize) == Some(cpu as usize)).unwrap_or(cpu % shards)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,17 +150,5 @@ mod tests {
         assert_eq!(slots(1e9, 2).replies, 1 << 16);
         let many = slots(1e9, 512);
         assert!(many.replies >= 1 << 10 && many.replies < 1 << 12, "{many:?}");
-    }
-
-    #[test]
-    fn every_cpu_is_served_by_one_shard() {
-        let cores = core_affinity::get_core_ids().map_or(1, |cores| cores.len() as u32);
-        for shards in 1..=cores {
-            for shard in 0..shards {
-                let core = core_of(shard as usize).expect("as many cores as shards");
-                assert_eq!(served_by(core as u32, shards), shard);
-            }
-            assert!((0..64).all(|cpu| served_by(cpu, shards) < shards));
-        }
     }
 }

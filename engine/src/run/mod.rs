@@ -7,6 +7,7 @@
 //! ```
 
 mod auto;
+mod cores;
 mod finish;
 mod ground;
 mod job;
@@ -241,7 +242,7 @@ impl<J: Job> Run<'_, J> {
             let mut threads = Vec::new();
             for (index, mut shard) in shards.into_iter().enumerate() {
                 let body = move || {
-                    pin(index);
+                    cores::pin(index);
                     wake_on_time();
                     shard.run(start)
                 };
@@ -340,20 +341,6 @@ fn join(threads: Vec<ScopedJoinHandle<'_, Result<(), Down>>>) -> Result<Vec<Down
         }
     }
     if panicked { Err(RunError::Panicked) } else { Ok(downs) }
-}
-
-/// The core of a shard: from the last one down, since interrupts tend to fall on the first. None where there are more
-/// shards than cores.
-fn core_of(shard: usize) -> Option<usize> {
-    let cores = core_affinity::get_core_ids()?;
-    cores.len().checked_sub(shard + 1).map(|index| cores[index].id)
-}
-
-fn pin(shard: usize) {
-    if let Some(id) = core_of(shard) {
-        // Where it is not permitted (a container's cpuset changed, say), the shard runs where it is put.
-        let _pinned = core_affinity::set_for_current(core_affinity::CoreId { id });
-    }
 }
 
 /// The MAC's key, and a seed.

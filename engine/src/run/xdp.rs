@@ -8,9 +8,9 @@ use megaping_probe::identity::{INSTANCE_MASK, Identity};
 use megaping_ring::xdp::{Binding, receive_queues};
 use megaping_ring::{XdpConfig, XdpRing};
 
-use super::RunError;
 use super::ground::Ground;
 use super::rings::packet_len;
+use super::{RunError, cores};
 use crate::adapter::PacketAdapter;
 use crate::cli::PingOptions;
 use crate::net::Hopper;
@@ -60,9 +60,9 @@ pub fn open(
         ..XdpConfig::default()
     };
     let mut rings = Vec::new();
-    let cores = core_affinity::get_core_ids().map_or(0, |cores| cores.len() as u32);
+    let cores = cores::usable();
     for shard in 0..shards {
-        let queues = queues_of(shard, shards, queues, cores);
+        let queues = (0..queues).filter(|queue| cores::served_by(*queue, shards, &cores) == shard).collect();
         let ring = XdpRing::open(&XdpConfig { queues, ..config.clone() }, ground.hopper())?;
         for (queue, socket) in ring.sockets() {
             steer.set_socket(queue, socket)?;
@@ -73,14 +73,6 @@ pub fn open(
     let mut notes = notes(name, &steer, bindings);
     ground.notes.append(&mut notes);
     Ok(Xdp { rings, ground: ground.with_program(move || steer.is_attached()) })
-}
-
-/// The queues of a shard: every so-many-th, from the one on that has the number of the shard's core, since drivers
-/// tend to bring a core's packets on the queue of the same number. Shards sit on neighbouring cores, the last one first,
-/// so that together they have all queues.
-fn queues_of(shard: u32, shards: u32, queues: u32, cores: u32) -> Vec<u32> {
-    let first = cores.checked_sub(shard + 1).unwrap_or(shard) % shards;
-    (first..queues).step_by(shards as usize).collect()
 }
 
 /// What is slower than asked for: each once, however many queues it is about.
@@ -96,24 +88,4 @@ fn notes<'a>(name: &str, steer: &Steer, bindings: impl Iterator<Item = &'a Bindi
         notes.push(format!("{name}: AF_XDP in copy mode: the driver has no zero-copy ({refusal})"));
     }
     notes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_queue_is_served_by_the_shard_on_the_core_of_its_number_where_there_is_one() {
-        for cores in [1u32, 2, 3, 8] {
-            for shards in 1..=8u32 {
-                for queues in [shards, 2 * shards + 1] {
-                    let parts = (0..shards).map(|shard| queues_of(shard, shards, queues, cores));
-                    let mut all: Vec<u32> = parts.flatten().collect();
-                    all.sort_unstable();
-                    assert_eq!(all, (0..queues).collect::<Vec<_>>(), "{cores} cores, {shards} shards");
-                }
-            }
-        }
-        assert_eq!(queues_of(0, 2, 4, 2), [1, 3]);
-    }
 }

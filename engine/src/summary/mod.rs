@@ -121,6 +121,8 @@ pub struct RingSummary {
     pub rx_malformed: u64,
     /// Times that the way out was full.
     pub tx_full: u64,
+    /// Packets that the interface dropped on their way out, ours or others', and times that it went down.
+    pub tx_dropped: u64,
     /// Answers that landed on another shard's ring and were handed over.
     pub handed_over: u64,
     /// Targets that moved to the shard where their answers land.
@@ -221,6 +223,8 @@ impl RingSummary {
         self.rx_dropped += ring.rx_dropped;
         self.rx_malformed += ring.rx_malformed;
         self.tx_full += ring.tx_full;
+        // The interface's, and every shard's the same.
+        self.tx_dropped = self.tx_dropped.max(ring.tx_dropped);
         self.handed_over += post.handed_over;
         self.migrated += post.migrated;
     }

@@ -28,6 +28,7 @@ fn summary() -> Summary {
         ring: RingSummary {
             rx_dropped: 1,
             tx_full: 2_000,
+            tx_dropped: 4,
             handed_over: 30,
             migrated: 9,
             ..RingSummary::default()
@@ -72,7 +73,7 @@ fn the_contract_of_the_json_is_kept() {
     assert_eq!(json["error_kinds"], serde_json::json!({"host_unreachable": 34, "time_exceeded": 1200}));
     assert_eq!(
         json["ring"],
-        serde_json::json!({"rx_dropped": 1, "rx_malformed": 0, "tx_full": 2000, "handed_over": 30, "migrated": 9})
+        serde_json::json!({"rx_dropped": 1, "rx_malformed": 0, "tx_full": 2000, "tx_dropped": 4, "handed_over": 30, "migrated": 9})
     );
     assert_eq!(json["sent_pps"], 190_474.8);
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -122,7 +123,7 @@ beside     duplicates 0, late 0, invalid 5, foreign 0
 rtt        min 0.001 / mean 0.501 / p50 0.500 / p90 0.900 / p99 0.990 / p99.9 0.999 / max 1.000 ms
 lateness   p50 0.500 / p99 0.990 / max 1.000 ms
 cpu        4.20 s, 40 % of a core, 2,100 ns a probe
-ring       arrivals dropped 1, malformed 0; way out full 2,000 times
+ring       arrivals dropped 1, malformed 0; way out full 2,000 times, dropped 4
 shards     30 arrivals handed over, 9 targets moved to where theirs land
 store      2,000,000 outcomes: archived 2,000,000, spooled 0, queued 0, rejected 0
 ";

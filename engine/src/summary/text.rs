@@ -117,12 +117,13 @@ impl Summary {
             write!(f, ", {} ns a probe", rounded(self.cpu_s * 1e9 / self.sent as f64))?;
         }
         writeln!(f)?;
-        let RingSummary { rx_dropped, rx_malformed, tx_full, handed_over, migrated } = self.ring;
+        let RingSummary { rx_dropped, rx_malformed, tx_full, tx_dropped, handed_over, migrated } = self.ring;
         if self.ring != RingSummary::default() {
-            let [dropped, malformed, full] = [rx_dropped, rx_malformed, tx_full].map(human_count);
+            let [dropped, malformed] = [rx_dropped, rx_malformed].map(human_count);
+            let [full, lost] = [tx_full, tx_dropped].map(human_count);
             writeln!(
                 f,
-                "ring       arrivals dropped {dropped}, malformed {malformed}; way out full {full} times"
+                "ring       arrivals dropped {dropped}, malformed {malformed}; way out full {full} times, dropped {lost}"
             )?;
         }
         if handed_over > 0 {

@@ -291,6 +291,7 @@ impl<H: NextHops> PacketRing for XdpRing<H> {
     /// Asks the kernel for its drops: a system call a queue, so not for every breath.
     fn counters(&self) -> Counters {
         let dropped: u64 = self.ports.iter().map(Port::dropped).sum();
-        Counters { rx_dropped: self.counters.rx_dropped + dropped, ..self.counters }
+        let rx_dropped = self.counters.rx_dropped + dropped;
+        Counters { rx_dropped, tx_dropped: self.hops.tx_dropped(), ..self.counters }
     }
 }
