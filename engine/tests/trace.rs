@@ -363,3 +363,76 @@ fn what_cannot_be_traced_is_refused_with_a_word_on_what_can() {
     assert_eq!((run.code, run.stdout.lines().count()), (0, 16), "{}", run.stderr);
     assert_eq!(count(&run.summary()["paths"]["reached"]), 16);
 }
+
+#[test]
+fn root_a_change_is_told_and_stored_once_with_both_paths() {
+    // The lab first: it takes its time.
+    let lab = Lab::up(&["--min-hops", "8"]);
+    let uptime = std::fs::read_to_string("/proc/uptime").expect("the kernel tells it");
+    let now: u64 = uptime.split('.').next().and_then(|seconds| seconds.parse().ok()).expect("a number");
+    let change_at = now + 3;
+    lab.set(&["--min-hops", "8", "--change", "1000", "--change-at", &change_at.to_string()]);
+    let store = tempfile::tempdir().expect("a directory");
+    let dir = store.path().to_str().expect("UTF-8");
+    let to = ["10.1.2.3", "fd00:1::7"];
+    let run = trace(&lab, &["-c", "20", "-i", "0.3", "-t", "0.3", "--store", dir, to[0], to[1]]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let summary = run.summary();
+    assert_eq!((&summary["paths"]["changes"], &summary["paths"]["reached"]), (&2.into(), &40.into()));
+    assert_eq!((&summary["store"]["produced"], &summary["store"]["spooled"]), (&42.into(), &42.into()));
+    let lines: Vec<Value> =
+        run.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let changes: Vec<&Value> = lines.iter().filter(|line| line.get("change").is_some()).collect();
+    assert_eq!((lines.len(), changes.len()), (42, 2));
+    let change_at_ns = change_at * 1_000_000_000;
+    let config = WorldConfig {
+        min_hops: 8,
+        max_hops: 8,
+        change_ppm: 1_000_000,
+        change_at_ns,
+        ..WorldConfig::default()
+    };
+    let path = |to: &str, at_ns: u64| -> Vec<String> {
+        let way = Way { at_ns, ..Way::to(to.parse().expect("an address")) };
+        (1..8).map(|hop| router(&config, &way, hop).address.to_string()).chain([to.to_owned()]).collect()
+    };
+    let report = Run::of(std::process::Command::new(MEGAPING).args(["report", dir, "-o", "json"]));
+    let reports: Vec<Value> =
+        report.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((report.code, reports.len()), (0, 2), "{}", report.stderr);
+    for to in to {
+        let told = changes.iter().find(|line| line["target"] == to).expect("a change of each");
+        let stored = reports.iter().find(|line| line["target"] == to).expect("a line of each");
+        assert_eq!((&stored["traced"], &stored["changes_total"]), (&20.into(), &1.into()));
+        for change in [&told["change"], &stored["changes"][0]] {
+            // All hops but the first are others: a round that meets the change half-way tells where.
+            assert!(count(&change["first_hop"]) >= 2, "{change:#}");
+            assert_eq!(change["before"], serde_json::json!(path(to, 0)), "{change:#}");
+            assert_eq!(change["after"].as_array().map(Vec::len), Some(8), "{change:#}");
+        }
+        assert_eq!(told["change"]["after_id"], stored["changes"][0]["after_id"]);
+        let last = lines.iter().rfind(|line| line["target"] == to && line.get("hops").is_some());
+        assert_eq!(last.map(|path| &path["path_id"]), Some(&stored["path_id"]));
+    }
+    let text = Run::of(std::process::Command::new(MEGAPING).args(["report", dir]));
+    assert_eq!(text.stdout.matches(" changed at hop ").count(), 2, "{}", text.stdout);
+}
+
+#[test]
+fn root_frames_carry_traces_too_and_their_ledger_is_exact() {
+    let lab = Lab::up(&["--min-hops", "8", "--max-hops", "12", "--mpls", "200"]);
+    let config = WorldConfig { min_hops: 8, max_hops: 12, mpls_ppm: 200_000, ..WorldConfig::default() };
+    for (backend, shards) in [("kernel", "1"), ("kernel", "2"), ("xdp", "1"), ("xdp", "2")] {
+        lab.reset();
+        let flags = ["--backend", backend, "--shards", shards, "-t", "0.5", "-r", "100k"];
+        let run = trace(&lab, &[&flags[..], &["10.0.0.0/20", "fd00:1::/118"]].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let summary = assert_accounted(&run, &lab.counters());
+        assert_eq!(summary["backend"], backend);
+        let all = paths(&run);
+        assert_eq!(all.len(), 4096 + 1024);
+        for path in all.values() {
+            assert_is_the_worlds(&config, path);
+        }
+    }
+}

@@ -138,6 +138,9 @@ pub(super) struct TraceArgs {
     #[arg(long, value_name = "FORMAT", help_heading = "Results", default_value = "text")]
     #[arg(env = "MEGAPING_SUMMARY", hide_env = true, hide_possible_values = true)]
     pub summary: SummaryFormat,
+    /// Keep all paths and their changes in this directory, for megaping report
+    #[arg(long, value_name = "DIR", help_heading = "Results", env = "MEGAPING_STORE", hide_env = true)]
+    pub store: Option<PathBuf>,
 }
 
 /// A run of `megaping trace`, checked.
@@ -213,7 +216,7 @@ pub(super) fn trace(args: TraceArgs) -> Result<TraceOptions, UsageError> {
         seed: args.seed,
         output: OutputFormat::None,
         summary: args.summary,
-        store: None,
+        store: args.store,
         archive: ArchiveFormat::None,
         upload: None,
         spool_limit: None,

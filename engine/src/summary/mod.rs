@@ -86,6 +86,8 @@ pub struct PathSummary {
     pub unreached: u64,
     /// Those that had begun when the run was stopped, and not ended.
     pub incomplete: u64,
+    /// Paths that became others from one round to the next, each time.
+    pub changes: u64,
     /// Hops that were not asked, since many paths agree about them.
     pub shared_hops: u64,
 }

@@ -77,13 +77,19 @@ impl Summary {
 
     fn paths(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(paths) = self.paths else { return Ok(()) };
-        let [reached, refused, unreached, incomplete, shared] =
-            [paths.reached, paths.refused, paths.unreached, paths.incomplete, paths.shared_hops]
-                .map(human_count);
+        let [reached, refused, unreached, incomplete, changes, shared] = [
+            paths.reached,
+            paths.refused,
+            paths.unreached,
+            paths.incomplete,
+            paths.changes,
+            paths.shared_hops,
+        ]
+        .map(human_count);
         writeln!(
             f,
-            "paths      reached {reached}, refused {refused}, unreached {unreached}, given up {incomplete}; \
-             {shared} hops as on other paths"
+            "paths      reached {reached}, refused {refused}, unreached {unreached}, given up {incomplete}, changed \
+             {changes}; {shared} hops as on other paths"
         )
     }
 

@@ -8,13 +8,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use megaping_probe::trace::{PathRow, Reader, Trace};
 use megaping_ring::{Clock, Monotonic};
+use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
 use megaping_wire::Addr;
 
 use super::assemble::{Assembler, Traced};
+use super::changes::{Change, Routes};
 use super::desk::PathDesk;
+use super::keeper::PathKeeper;
 use super::output::{Printer, Showing};
 use crate::cli::{FEW_PATHS, OutputFormat, TraceOptions};
+use crate::keeper::{KeepError, Keeper};
 use crate::mtr::words::Naming;
 use crate::names::Names;
 use crate::net::Netlink;
@@ -67,6 +71,9 @@ pub fn run(options: &TraceOptions) -> Result<ExitCode, TraceError> {
             names: Names::off(),
             names_wait: NAMES_WAIT,
             unix_offset_ns: 0,
+            routes: None,
+            keeper: None,
+            store_error: None,
             paths: PathSummary { total: targets.len() * u64::from(options.flows), ..PathSummary::default() },
             error: None,
         },
@@ -77,6 +84,12 @@ pub fn run(options: &TraceOptions) -> Result<ExitCode, TraceError> {
     });
     let mut finish = finish?;
     finish.summary.paths = Some(job.hearing.paths);
+    if let Some(keeper) = job.hearing.keeper.take() {
+        let (store, closed) = keeper.close();
+        finish.summary.store = Some(store);
+        let error = job.hearing.store_error.take().or(closed.err());
+        finish.error = finish.error.or(error.map(|error| KeepError::from(error).into()));
+    }
     finish.print(options.probe.summary);
     // A reader that has seen enough is no error.
     if let Some(error) = job.hearing.error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
@@ -119,11 +132,21 @@ struct Hearing {
     // What makes Unix time of the shards' clock.
     unix_offset_ns: u64,
     paths: PathSummary,
+    // Where there is another round.
+    routes: Option<Routes>,
+    keeper: Option<PathKeeper>,
+    store_error: Option<StoreError>,
     error: Option<io::Error>,
 }
 
 impl Job for &mut TraceJob<'_> {
     type Work = Trace<Walk, PathDesk>;
+
+    fn keeper(&mut self) -> Result<Option<Keeper>, RunError> {
+        let store = self.options.probe.store.as_deref();
+        self.hearing.keeper = store.map(PathKeeper::open).transpose().map_err(KeepError::from)?;
+        Ok(None)
+    }
 
     fn work(&mut self, shard: u16) -> Trace<Walk, PathDesk> {
         let seats = RunPlan::seats(&self.plan.of_shard(&self.options.probe, shard));
@@ -137,6 +160,15 @@ impl Job for &mut TraceJob<'_> {
 
     fn watch(&mut self, scene: &Scene<'_, '_>) {
         let options = self.options;
+        if options.rounds != Some(1) {
+            let total = self.hearing.paths.total;
+            self.hearing.routes = Routes::new(total, options.flows);
+            if self.hearing.routes.is_none() {
+                say(format_args!(
+                    "megaping: {total} paths are too many to be compared: changes are not told"
+                ));
+            }
+        }
         let is_text = options.output == OutputFormat::Text;
         if options.dns && is_text && self.hearing.paths.total <= FEW_PATHS {
             // Only now: the threads before them have given up their privileges.
@@ -153,7 +185,7 @@ impl Job for &mut TraceJob<'_> {
         let plan = self.plan;
         run::until_done(scene, &plan, options.probe.timeout_ns, draws, || {
             let has_more = self.hear();
-            if self.hearing.error.is_some() {
+            if self.hearing.has_failed() {
                 run::stop_all(scene.boards);
             }
             has_more
@@ -202,14 +234,36 @@ impl Hearing {
     fn hear(&mut self, path: &Traced<'_>) {
         self.paths.add(path.end);
         self.paths.shared_hops += path.hops.iter().filter(|hop| hop.shared).count() as u64;
+        let change = self.routes.as_mut().and_then(|routes| routes.see(path));
+        self.paths.changes += u64::from(change.is_some());
+        let unix_ns = path.end.at.0.saturating_add(self.unix_offset_ns);
+        self.keep(path, unix_ns, change.as_ref());
         if self.error.is_some() || self.printer.is_mute() {
             return;
         }
         self.ask_names(path);
         let name = self.targets.name(&path.end.destination);
         let showing = Showing { name, names: &self.names, naming: Naming::Both };
-        let unix_ns = path.end.at.0.saturating_add(self.unix_offset_ns);
-        self.error = self.printer.path(path, unix_ns, showing).err();
+        let printed = self.printer.path(path, unix_ns, showing);
+        let printed = printed.and_then(|()| match &change {
+            Some(change) => self.printer.change(path, change, unix_ns, showing),
+            None => Ok(()),
+        });
+        self.error = printed.err();
+    }
+
+    fn keep(&mut self, path: &Traced<'_>, unix_ns: u64, change: Option<&Change>) {
+        let Some(keeper) = &mut self.keeper else { return };
+        if self.store_error.is_some() {
+            keeper.refuse(change);
+        } else {
+            self.store_error = keeper.push(path, unix_ns, change).err();
+        }
+    }
+
+    /// Whether paths cannot be told, or not be kept, any more.
+    fn has_failed(&self) -> bool {
+        self.error.is_some() || self.store_error.is_some()
     }
 
     fn ask_names(&mut self, path: &Traced<'_>) {
@@ -227,6 +281,9 @@ impl Hearing {
     fn flush(&mut self) {
         if self.error.is_none() {
             self.error = self.printer.flush().err();
+        }
+        if let (Some(keeper), None) = (&mut self.keeper, &self.store_error) {
+            self.store_error = keeper.tick(Instant::now()).err();
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use megaping_probe::{Marks, Nanos, Outcome, StampSource, Verdict};
 use megaping_store::archive::archive;
-use megaping_store::segment::{BlockDecoder, BlockEncoder, FileHeader, Segment};
+use megaping_store::segment::{BlockDecoder, BlockEncoder, FileHeader, Kind, Segment};
 use megaping_store::{Spool, SpoolOptions};
 use megaping_wire::Addr;
 
@@ -142,8 +142,13 @@ fn measure(rows: &[Outcome], block_rows: usize) -> Result<(f64, f64, f64), Box<d
             let record = encoder.encode(block, i)?;
             best.0 = best.0.min(start.elapsed().as_nanos());
             bytes += record.len();
-            let mut file =
-                FileHeader { node: String::new(), created_unix_ns: 0, id: String::new() }.to_record();
+            let mut file = FileHeader {
+                node: String::new(),
+                created_unix_ns: 0,
+                id: String::new(),
+                kind: Kind::Outcomes,
+            }
+            .to_record();
             file.extend_from_slice(record);
             let segment = Segment::from_bytes(file)?;
             let (start, mut read) = (Instant::now(), 0);

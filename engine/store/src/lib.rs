@@ -14,7 +14,7 @@
 //! ```
 //!
 //! - [`batch`]: boxes of outcomes between shard and store thread, and the seats in them.
-//! - [`segment`]: the file format, with the table of its columns.
+//! - [`segment`]: the file format, with the table of its columns; [`path`]: paths in it.
 //! - [`spool`]: rows that are durable before they count.
 //! - [`archive`]: Parquet files, with their schema.
 //! - [`clickhouse`], [`schema`], [`upload`]: segments to a database server, exactly once.
@@ -33,6 +33,7 @@ pub mod batch;
 pub mod clickhouse;
 mod error;
 mod files;
+pub mod path;
 pub mod report;
 mod row;
 pub mod schema;

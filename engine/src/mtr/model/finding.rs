@@ -62,25 +62,59 @@ pub struct Findings {
     pub delay_begins: Option<DelayOnset>,
 }
 
+/// What findings are made of: the figures of one hop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Figures {
+    /// Its hop limit.
+    pub ttl: u8,
+    /// Probes that left and have ended.
+    pub sent: u64,
+    /// Those that were answered.
+    pub received: u64,
+    /// Their median round trip in nanoseconds.
+    pub rtt_ns: u64,
+}
+
+impl Figures {
+    fn losses(&self) -> Losses {
+        Losses { lost: self.sent.saturating_sub(self.received), sent: self.sent }
+    }
+
+    fn loss(&self) -> f64 {
+        self.losses().lost as f64 / self.sent.max(1) as f64
+    }
+}
+
 impl Findings {
     /// Looks at a path.
     #[must_use]
     pub fn on(path: &Path) -> Findings {
-        let hops: Vec<(u8, &Hop)> = path.hops().collect();
+        let figures = |(ttl, hop): (u8, &Hop)| Figures {
+            ttl,
+            sent: hop.sent,
+            received: hop.received,
+            rtt_ns: if hop.received > 0 { hop.rtt.quantile_ns(0.5) } else { 0 },
+        };
+        let hops: Vec<Figures> = path.hops().map(figures).collect();
+        Findings::of(&hops, path.end().is_some_and(|end| end.reached))
+    }
+
+    /// Looks at the hops of a path, in their order; `reached`: whether the last one is the destination.
+    #[must_use]
+    pub fn of(hops: &[Figures], reached: bool) -> Findings {
         let verdicts: Vec<(u8, Verdict)> = hops
             .iter()
             .enumerate()
-            .map(|(place, (ttl, hop))| (*ttl, verdict(hop, &hops[place + 1..])))
+            .map(|(place, hop)| (hop.ttl, verdict(hop, hops.get(place + 1..).unwrap_or_default())))
             .collect();
-        let telling: Vec<(u8, &Hop)> = hops
+        let telling: Vec<Figures> = hops
             .iter()
             .zip(&verdicts)
             .filter(|(_, (_, verdict))| matches!(verdict, Verdict::Clean | Verdict::Lossy))
             .map(|(hop, _)| *hop)
             .collect();
-        let reached = path.end().is_some_and(|end| end.reached);
         let loss_begins = if reached { loss_onset(&telling) } else { None };
-        Findings { loss_begins, delay_begins: delay_onset(&hops), verdicts }
+        Findings { loss_begins, delay_begins: delay_onset(hops), verdicts }
     }
 
     /// The verdict on a hop.
@@ -90,40 +124,35 @@ impl Findings {
     }
 }
 
-fn losses(hop: &Hop) -> Losses {
-    Losses { lost: hop.lost(), sent: hop.sent }
-}
-
-fn verdict(hop: &Hop, later: &[(u8, &Hop)]) -> Verdict {
+fn verdict(hop: &Figures, later: &[Figures]) -> Verdict {
     if hop.sent > 0 && hop.received == 0 {
         return Verdict::Silent;
     }
-    if hop.lost() == 0 {
+    if hop.losses().lost == 0 {
         return Verdict::Clean;
     }
-    let answering = || later.iter().map(|(_, hop)| *hop).filter(|hop| hop.received > 0);
+    let answering = || later.iter().filter(|hop| hop.received > 0);
     let Some(best) = answering().min_by(|a, b| a.loss().total_cmp(&b.loss())) else { return Verdict::Lossy };
-    let confidence = 1.0 - p_of_more(losses(hop), losses(best)) * answering().count() as f64;
+    let confidence = 1.0 - p_of_more(hop.losses(), best.losses()) * answering().count() as f64;
     if confidence >= LIMITED_CONFIDENCE { Verdict::Limited { confidence } } else { Verdict::Lossy }
 }
 
 /// Behind the last hop that loses significantly less than the destination. Before the first hop stands this
 /// machine, which lost nothing of as many probes.
-fn loss_onset(telling: &[(u8, &Hop)]) -> Option<LossOnset> {
-    let (_, destination) = telling.last()?;
-    let whole = losses(destination);
+fn loss_onset(telling: &[Figures]) -> Option<LossOnset> {
+    let whole = telling.last()?.losses();
     let this_machine = Losses { lost: 0, sent: whole.sent };
-    let before = std::iter::once(this_machine).chain(telling.iter().map(|(_, hop)| losses(hop)));
-    let steps = before.zip(telling).filter_map(|(before, (ttl, _))| {
+    let before = std::iter::once(this_machine).chain(telling.iter().map(Figures::losses));
+    let steps = before.zip(telling).filter_map(|(before, hop)| {
         let confidence = 1.0 - p_of_more(whole, before);
-        (confidence >= ONSET_CONFIDENCE).then_some(LossOnset { ttl: *ttl, confidence })
+        (confidence >= ONSET_CONFIDENCE).then_some(LossOnset { ttl: hop.ttl, confidence })
     });
     steps.last()
 }
 
-fn delay_onset(hops: &[(u8, &Hop)]) -> Option<DelayOnset> {
-    let answering = hops.iter().filter(|(_, hop)| hop.received > 0);
-    let medians: Vec<(u8, u64)> = answering.map(|(ttl, hop)| (*ttl, hop.rtt.quantile_ns(0.5))).collect();
+fn delay_onset(hops: &[Figures]) -> Option<DelayOnset> {
+    let answering = hops.iter().filter(|hop| hop.received > 0);
+    let medians: Vec<(u8, u64)> = answering.map(|hop| (hop.ttl, hop.rtt_ns)).collect();
     let whole = medians.last()?.1;
     let mut least = u64::MAX;
     let mut floors: Vec<(u8, u64)> = medians

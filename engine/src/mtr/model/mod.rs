@@ -23,7 +23,7 @@ pub mod switch;
 mod tests;
 
 pub use change::{Change, Route, id_of_places, path_id};
-pub use finding::{Findings, Verdict};
+pub use finding::{Figures, Findings, Verdict};
 pub use hop::{Hop, Responder};
 pub use path::{End, Path};
 pub use rtt::Rtt;

@@ -8,6 +8,7 @@
 //! else answered), `incoming_index` and `incoming_mtu` (RFC 5837), `unsent`, `shared`.
 
 use megaping_probe::trace::HopMarks;
+use megaping_wire::Addr;
 use megaping_wire::names::message_name;
 
 use super::{Line, icmp};
@@ -15,21 +16,11 @@ use crate::mtr::words;
 use crate::output::digits::{addr, number, thousandths};
 use crate::output::json::escaped;
 use crate::trace::assemble::Hop;
+use crate::trace::changes::Change;
 
 pub(super) fn path(out: &mut Vec<u8>, line: &Line<'_>) {
     let (path, end) = (line.path, line.path.end);
-    out.extend_from_slice(b"{\"time\":\"");
-    out.extend_from_slice(line.time);
-    out.extend_from_slice(b"\",\"target\":\"");
-    addr(out, &end.destination);
-    out.push(b'"');
-    if let Some(name) = line.showing.name {
-        out.extend_from_slice(b",\"name\":\"");
-        escaped(out, name);
-        out.push(b'"');
-    }
-    member(out, ",\"flow\":", end.flow.into());
-    member(out, ",\"round\":", end.round.into());
+    head(out, line);
     flag(out, ",\"reached\":", end.reached);
     flag(out, ",\"complete\":", end.complete);
     out.extend_from_slice(b",\"path_id\":\"");
@@ -48,10 +39,49 @@ pub(super) fn path(out: &mut Vec<u8>, line: &Line<'_>) {
     out.extend_from_slice(b"]}\n");
 }
 
-fn hop(out: &mut Vec<u8>, hop: &Hop) {
-    member(out, "{\"ttl\":", hop.ttl.into());
-    out.extend_from_slice(b",\"responder\":");
-    match &hop.responder {
+/// The same keys up to `round`, and `change`: `first_hop` that differs, `before_id`, `after_id`, and the responders
+/// `before` and `after`, null where nobody answered.
+pub(super) fn change(out: &mut Vec<u8>, line: &Line<'_>, change: &Change) {
+    head(out, line);
+    member(out, ",\"change\":{\"first_hop\":", change.first_hop.into());
+    let (before_id, after_id) = change.ids();
+    for (key, id, route) in [("before", before_id, &change.before), ("after", after_id, &change.after)] {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"_id\":\"");
+        hex(out, id);
+        out.extend_from_slice(b"\",\"");
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"\":[");
+        for (place, hop) in route.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            responder(out, hop.as_ref());
+        }
+        out.push(b']');
+    }
+    out.extend_from_slice(b"}}\n");
+}
+
+fn head(out: &mut Vec<u8>, line: &Line<'_>) {
+    let end = line.path.end;
+    out.extend_from_slice(b"{\"time\":\"");
+    out.extend_from_slice(line.time);
+    out.extend_from_slice(b"\",\"target\":\"");
+    addr(out, &end.destination);
+    out.push(b'"');
+    if let Some(name) = line.showing.name {
+        out.extend_from_slice(b",\"name\":\"");
+        escaped(out, name);
+        out.push(b'"');
+    }
+    member(out, ",\"flow\":", end.flow.into());
+    member(out, ",\"round\":", end.round.into());
+}
+
+fn responder(out: &mut Vec<u8>, responder: Option<&Addr>) {
+    match responder {
         Some(responder) => {
             out.push(b'"');
             addr(out, responder);
@@ -59,6 +89,12 @@ fn hop(out: &mut Vec<u8>, hop: &Hop) {
         }
         None => out.extend_from_slice(b"null"),
     }
+}
+
+fn hop(out: &mut Vec<u8>, hop: &Hop) {
+    member(out, "{\"ttl\":", hop.ttl.into());
+    out.extend_from_slice(b",\"responder\":");
+    responder(out, hop.responder.as_ref());
     out.extend_from_slice(b",\"rtt_us\":");
     if hop.received > 0 {
         thousandths(out, hop.rtt_ns);

@@ -13,6 +13,7 @@ use megaping_probe::trace::HopEnd;
 use megaping_wire::{icmpv4, icmpv6};
 
 use super::assemble::{Hop, Traced};
+use super::changes::Change;
 use crate::cli::OutputFormat;
 use crate::mtr::words::Naming;
 use crate::names::Names;
@@ -83,6 +84,30 @@ impl<W: Write> Printer<W> {
         if self.text.len() >= FULL { self.pass_on() } else { Ok(()) }
     }
 
+    /// Prints that a path has become another one.
+    ///
+    /// # Errors
+    /// The writer's error.
+    pub fn change(
+        &mut self,
+        path: &Traced<'_>,
+        change: &Change,
+        unix_ns: u64,
+        showing: Showing<'_>,
+    ) -> io::Result<()> {
+        let time = self.clock.rfc3339(unix_ns);
+        let line = Line { path, showing, time };
+        match self.format {
+            // A table of hops has no place for it.
+            OutputFormat::None | OutputFormat::Csv => Ok(()),
+            OutputFormat::Text => text::change(&mut self.text, &line, change),
+            OutputFormat::Json => {
+                json::change(&mut self.text, &line, change);
+                Ok(())
+            }
+        }
+    }
+
     fn pass_on(&mut self) -> io::Result<()> {
         let written = self.out.write_all(&self.text);
         self.text.clear();
@@ -100,7 +125,7 @@ impl<W: Write> Printer<W> {
 }
 
 /// ICMP or ICMPv6 type and code of a hop's first answer.
-fn icmp(hop: &Hop) -> Option<(bool, u8, u8)> {
+pub(super) fn icmp(hop: &Hop) -> Option<(bool, u8, u8)> {
     let is_v4 = hop.responder.filter(|_| hop.received > 0)?.is_v4();
     let (icmp_type, code) = match hop.end {
         HopEnd::Reached => (if is_v4 { icmpv4::ECHO_REPLY } else { icmpv6::ECHO_REPLY }, 0),

@@ -3,11 +3,13 @@
 use std::io::Write;
 
 use megaping_probe::trace::HopMarks;
+use megaping_wire::Addr;
 
 use super::Line;
 use crate::mtr::words;
 use crate::output::digits::thousandths;
 use crate::trace::assemble::Hop;
+use crate::trace::changes::Change;
 
 /// Responders are written this wide at least.
 const WIDTH: usize = 40;
@@ -48,6 +50,29 @@ fn head(out: &mut Vec<u8>, line: &Line<'_>) -> std::io::Result<()> {
         write!(out, " ({} more not sent)", path.unsent)?;
     }
     writeln!(out, ", path {}", words::id(path.id))
+}
+
+/// `192.0.2.1: path changed at hop 4, from 100.68.1.2 to 100.68.3.4: path 0123456789abcdef is now fedcba9876543210`
+pub(super) fn change(out: &mut Vec<u8>, line: &Line<'_>, change: &Change) -> std::io::Result<()> {
+    let end = line.path.end;
+    write!(out, "{}", line.showing.name.map_or_else(|| end.destination.to_string(), ToOwned::to_owned))?;
+    if end.flow > 0 {
+        write!(out, " flow {}", end.flow)?;
+    }
+    let place = usize::from(change.first_hop).saturating_sub(1);
+    let at = |route: &[Option<Addr>]| {
+        route.get(place).copied().flatten().map_or_else(|| "*".to_owned(), |addr| addr.to_string())
+    };
+    let (before, after) = change.ids();
+    writeln!(
+        out,
+        ": path changed at hop {}, from {} to {}: path {} is now {}",
+        change.first_hop,
+        at(&change.before),
+        at(&change.after),
+        words::id(before),
+        words::id(after)
+    )
 }
 
 /// ` 4  100.68.1.2                                  0.123 ms  [MPLS: Lbl 16001 TC 0 S 1 TTL 1] !H`

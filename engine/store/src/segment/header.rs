@@ -46,7 +46,7 @@ pub struct BlockHeader {
 
 impl BlockHeader {
     /// The whole skippable frame.
-    pub(super) fn to_record(self) -> [u8; BLOCK_RECORD] {
+    pub(crate) fn to_record(self) -> [u8; BLOCK_RECORD] {
         let mut record = [0; BLOCK_RECORD];
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
@@ -73,7 +73,7 @@ impl BlockHeader {
     /// # Errors
     /// [`Damage`] for bytes that no such call wrote: too short, another tag, a wrong sum, or sizes beyond the
     /// format's bounds.
-    pub(super) fn read(bytes: &[u8]) -> Result<BlockHeader, Damage> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<BlockHeader, Damage> {
         let record: &[u8; BLOCK_RECORD] = bytes.first_chunk().ok_or(Damage("cut off in a block header"))?;
         if record[..FRAME + BLOCK_TAG.len()] != Self::prefix() {
             return Err(Damage("no block header where one should be"));
@@ -128,8 +128,8 @@ impl Fields<'_> {
     }
 }
 
-/// What a segment file begins with: a MessagePack array of magic word, version, node, creation time and id,
-/// and its CRC-32.
+/// What a segment file begins with: a MessagePack array of magic word, version, node, creation time, id, and, for other
+/// than outcomes, kind; and its CRC-32.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileHeader {
     /// The node that probed.
@@ -138,7 +138,22 @@ pub struct FileHeader {
     pub created_unix_ns: u64,
     /// The segment's name: unique, sorts by time, and is the name of the Parquet file made of it.
     pub id: String,
+    /// What its blocks hold.
+    pub kind: Kind,
 }
+
+/// What the blocks of a segment hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Kind {
+    /// Outcomes, as columns: [`super::BlockDecoder`].
+    #[default]
+    Outcomes,
+    /// Paths, as rows: [`crate::path::PathDecoder`].
+    Paths,
+}
+
+/// The sixth element of the header of a segment with paths; one with outcomes has five.
+const PATHS: &str = "paths";
 
 impl FileHeader {
     /// The whole skippable frame.
@@ -146,12 +161,17 @@ impl FileHeader {
     pub fn to_record(&self) -> Vec<u8> {
         let node = &self.node[..self.node.floor_char_boundary(MAX_NODE)];
         let mut content = Vec::with_capacity(MAX_FILE_HEADER);
-        let written = rmp::encode::write_array_len(&mut content, 5)
+        let elements = if self.kind == Kind::Paths { 6 } else { 5 };
+        let written = rmp::encode::write_array_len(&mut content, elements)
             .and_then(|_| rmp::encode::write_str(&mut content, FILE_MAGIC))
             .and_then(|()| rmp::encode::write_uint(&mut content, FILE_VERSION.into()))
             .and_then(|_| rmp::encode::write_str(&mut content, node))
             .and_then(|()| rmp::encode::write_uint(&mut content, self.created_unix_ns))
             .and_then(|_| rmp::encode::write_str(&mut content, &self.id));
+        let written = written.and_then(|()| match self.kind {
+            Kind::Outcomes => Ok(()),
+            Kind::Paths => rmp::encode::write_str(&mut content, PATHS),
+        });
         written.expect("a vector takes every write");
         content.extend(crc32fast::hash(&content).to_le_bytes());
         let mut record = Vec::with_capacity(FRAME + content.len());
@@ -182,14 +202,20 @@ impl FileHeader {
     }
 
     fn parse(mut content: &[u8]) -> Option<FileHeader> {
-        if decode::read_array_len(&mut content).ok()? != 5 || text(&mut content)? != FILE_MAGIC {
+        let elements = decode::read_array_len(&mut content).ok()?;
+        if text(&mut content)? != FILE_MAGIC {
             return None;
         }
         let version: u32 = decode::read_int(&mut content).ok()?;
         let node = text(&mut content)?.to_owned();
         let created_unix_ns = decode::read_int(&mut content).ok()?;
         let id = text(&mut content)?.to_owned();
-        (version == FILE_VERSION).then_some(FileHeader { node, created_unix_ns, id })
+        let kind = match elements {
+            5 => Kind::Outcomes,
+            6 if text(&mut content)? == PATHS => Kind::Paths,
+            _ => return None,
+        };
+        (version == FILE_VERSION).then_some(FileHeader { node, created_unix_ns, id, kind })
     }
 }
 

@@ -9,7 +9,8 @@
 //! Both headers are skippable frames (RFC 8878 section 3.1.2), so a whole segment is a valid zstd stream:
 //! `zstd -dc FILE` yields the blocks one behind the other, as `FORMAT MsgPack` of ClickHouse takes them.
 //!
-//! The file header holds a MessagePack array `["MEGASEG", version, node, created_unix_ns, id]` and its CRC-32.
+//! The file header holds a MessagePack array `["MEGASEG", version, node, created_unix_ns, id]` and its CRC-32; a sixth
+//! element, `"paths"`, says that the blocks hold paths instead of outcomes ([`crate::path`]).
 //! A block header holds, little-endian: tag `"MPB" 1`, rows (u32), block number (u64), first and last time (u64
 //! Unix nanoseconds), raw and compressed length (u32), CRC-32 of the compressed frame, CRC-32 of the header.
 //!
@@ -61,7 +62,8 @@ mod tests;
 
 pub use decode::BlockDecoder;
 pub use encode::BlockEncoder;
-pub use header::{BlockHeader, FileHeader};
+pub(crate) use header::BLOCK_RECORD;
+pub use header::{BlockHeader, FileHeader, Kind};
 pub use read::{Piece, Segment};
 
 /// Rows in a block at most: a header that claims more is damaged.

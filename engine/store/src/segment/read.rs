@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::header::{BLOCK_RECORD, BlockHeader, FileHeader};
 use super::{BlockDecoder, Damage};
+use crate::path::{PathDecoder, StoredPath};
 use crate::{StoreError, StoredRow};
 
 /// A segment file in memory.
@@ -145,7 +146,32 @@ impl Segment {
         self.bytes.len() == self.body_at
     }
 
-    /// Decodes every block that can be, calling `each` with its rows (sorted by destination, then time).
+    /// Decodes every block of paths that can be, calling `each` with its rows. Returns the bytes that could not be.
+    ///
+    /// # Errors
+    /// Whatever `each` returns.
+    pub fn paths<E>(
+        &self,
+        decoder: &mut PathDecoder,
+        mut each: impl FnMut(&[StoredPath]) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let (mut rows, mut damaged) = (Vec::new(), 0);
+        for piece in self.pieces() {
+            match piece {
+                Piece::Damaged { len, .. } => damaged += len as u64,
+                Piece::Block { header, frame, .. } => {
+                    rows.clear();
+                    match decoder.decode(&header, frame, &mut rows) {
+                        Ok(()) => each(&rows)?,
+                        Err(_) => damaged += (BLOCK_RECORD + frame.len()) as u64,
+                    }
+                }
+            }
+        }
+        Ok(damaged)
+    }
+
+    /// Decodes every block of outcomes that can be, calling `each` with its rows (sorted by destination, then time).
     /// Returns the bytes that could not be.
     ///
     /// # Errors

@@ -6,11 +6,16 @@ use megaping_probe::{Nanos, Outcome};
 use proptest::prelude::*;
 
 use super::testing::{outcome, plain};
-use super::{BlockDecoder, BlockEncoder, FileHeader, Piece, Segment};
+use super::{BlockDecoder, BlockEncoder, FileHeader, Kind, Piece, Segment};
 use crate::StoredRow;
 
 fn header() -> FileHeader {
-    FileHeader { node: "fra1".into(), created_unix_ns: 1_700_000_000_000_000_000, id: "test".into() }
+    FileHeader {
+        node: "fra1".into(),
+        created_unix_ns: 1_700_000_000_000_000_000,
+        id: "test".into(),
+        kind: Kind::Outcomes,
+    }
 }
 
 /// A file of these blocks and where each record begins.
@@ -175,6 +180,8 @@ fn a_full_block_of_the_longest_values_is_read_back() {
 
 #[test]
 fn a_long_node_name_is_cut_at_a_character() {
+    let paths = FileHeader { kind: Kind::Paths, ..header() };
+    assert_eq!(FileHeader::read(&paths.to_record()).unwrap().0, paths);
     let long = FileHeader { node: "ü".repeat(300), ..header() };
     let (read, len) = FileHeader::read(&long.to_record()).unwrap();
     assert_eq!((read.node, len), ("ü".repeat(127), long.to_record().len()));

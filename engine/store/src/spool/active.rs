@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::segment::FileHeader;
+use crate::segment::{FileHeader, Kind};
 use crate::{StoreError, files};
 
 /// An open segment file and what is known to be good in it.
@@ -28,11 +28,11 @@ pub struct Active {
 
 impl Active {
     /// Makes a new file with its header, durably.
-    pub fn create(dir: &Path, node: &str) -> Result<Active, StoreError> {
+    pub fn create(dir: &Path, node: &str, kind: Kind) -> Result<Active, StoreError> {
         let created_unix_ns = files::unix_now_ns();
         let id = files::new_id(created_unix_ns).map_err(StoreError::io("read", Path::new("/dev/urandom")))?;
         let path = dir.join(format!("{id}.{}", files::OPEN));
-        let header = FileHeader { node: node.to_owned(), created_unix_ns, id }.to_record();
+        let header = FileHeader { node: node.to_owned(), created_unix_ns, id, kind }.to_record();
         let file = File::options().write(true).create_new(true).open(&path);
         let file = file.map_err(StoreError::io("create", &path))?;
         let written = file.write_all_at(&header, 0).map_err(StoreError::io("write", &path));

@@ -32,13 +32,16 @@ pub use recover::Recovery;
 pub(crate) use recover::keep_aside;
 pub use shelf::{Dropped, Shelf, Waiting};
 
-use crate::segment::{BlockEncoder, MAX_BLOCK_ROWS};
+use crate::path::{PathEncoder, StoredPath};
+use crate::segment::{BlockEncoder, Kind, MAX_BLOCK_ROWS};
 use crate::{StoreError, files};
 use active::Active;
 
 /// How the spool cuts rows into blocks and files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SpoolOptions {
+    /// What is kept: outcomes, or paths.
+    pub kind: Kind,
     /// The node's name, written into every segment.
     pub node: String,
     /// Rows of a full block, at most [`MAX_BLOCK_ROWS`].
@@ -58,6 +61,7 @@ pub struct SpoolOptions {
 impl Default for SpoolOptions {
     fn default() -> SpoolOptions {
         SpoolOptions {
+            kind: Kind::Outcomes,
             node: String::new(),
             block_rows: MAX_BLOCK_ROWS,
             block_age: Duration::from_secs(1),
@@ -93,6 +97,8 @@ pub struct Spool {
     encoder: BlockEncoder,
     /// Rows with Unix times, in the order they came.
     buffer: Vec<Outcome>,
+    /// Paths in the order they came; a spool holds either.
+    paths: PathEncoder,
     /// When a tick first saw the oldest row in the buffer.
     seen: Option<Instant>,
     active: Option<Active>,
@@ -127,7 +133,8 @@ impl Spool {
             segments,
             _lock: lock,
             encoder: BlockEncoder::new().map_err(StoreError::io("prepare zstd for", dir))?,
-            buffer: Vec::with_capacity(options.block_rows),
+            buffer: Vec::with_capacity(if options.kind == Kind::Paths { 0 } else { options.block_rows }),
+            paths: PathEncoder::default(),
             options,
             seen: None,
             active: None,
@@ -158,15 +165,32 @@ impl Spool {
         Ok(())
     }
 
+    /// Takes a path. A block that is full by now is written first.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when that block cannot be written. The path was not taken then: push it again.
+    pub fn push_path(&mut self, path: &StoredPath) -> Result<(), StoreError> {
+        if self.paths.is_full() {
+            self.write_buffer()?;
+        }
+        self.paths.push(path);
+        self.accepted += 1;
+        Ok(())
+    }
+
+    fn buffered(&self) -> usize {
+        self.buffer.len() + self.paths.len()
+    }
+
     /// Writes a block that is full or old, and seals a segment that is big or old. Ages count from the first
     /// tick that sees them: call it a few times per [`SpoolOptions::block_age`].
     ///
     /// # Errors
     /// [`StoreError::Io`]; no row is lost, and the next call tries again.
     pub fn tick(&mut self, now: Instant) -> Result<(), StoreError> {
-        if !self.buffer.is_empty() {
+        if self.buffered() > 0 {
             let seen = *self.seen.get_or_insert(now);
-            let full = self.buffer.len() >= self.options.block_rows;
+            let full = self.buffer.len() >= self.options.block_rows || self.paths.is_full();
             if full || now.saturating_duration_since(seen) >= self.options.block_age {
                 self.write_buffer()?;
             }
@@ -191,9 +215,10 @@ impl Spool {
 
     /// Gives up the rows in the buffer, which [`Spool::close`] could not write; returns how many.
     pub fn reject(&mut self) -> u64 {
-        let rows = self.buffer.len() as u64;
+        let rows = self.buffered() as u64;
         self.rejected += rows;
         self.buffer.clear();
+        self.paths.clear();
         self.seen = None;
         rows
     }
@@ -258,7 +283,7 @@ impl Spool {
     pub fn counters(&self) -> Counters {
         Counters {
             accepted: self.accepted,
-            buffered: self.buffer.len() as u64,
+            buffered: self.buffered() as u64,
             spooled: self.spooled,
             archived: self.archived.load(Ordering::Relaxed),
             rejected: self.rejected,
@@ -274,17 +299,25 @@ impl Spool {
     }
 
     fn write_buffer(&mut self) -> Result<(), StoreError> {
-        while !self.buffer.is_empty() {
-            let rows = self.buffer.len().min(self.options.block_rows);
+        while self.buffered() > 0 {
             let active = match &mut self.active {
                 Some(active) => active,
-                none => none.insert(Active::create(&self.segments, &self.options.node)?),
+                none => none.insert(Active::create(&self.segments, &self.options.node, self.options.kind)?),
             };
-            let record = self.encoder.encode(&self.buffer[..rows], active.blocks);
+            let (rows, record) = match self.options.kind {
+                Kind::Outcomes => {
+                    let rows = self.buffer.len().min(self.options.block_rows);
+                    (rows, self.encoder.encode(&self.buffer[..rows], active.blocks))
+                }
+                Kind::Paths => (self.paths.len(), self.paths.encode(active.blocks)),
+            };
             let record = record.map_err(StoreError::io("compress a block for", &self.segments))?;
             active.append(record, rows as u64)?;
             self.spooled += rows as u64;
-            self.buffer.drain(..rows);
+            match self.options.kind {
+                Kind::Outcomes => drop(self.buffer.drain(..rows)),
+                Kind::Paths => self.paths.clear(),
+            }
             self.seen = None;
             if active.len() >= self.options.segment_bytes {
                 self.seal()?;
