@@ -9,10 +9,10 @@ pub const SECOND_NS: u64 = 1_000_000_000;
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum DurationError {
     /// It does not begin with a decimal number.
-    #[error("'{0}' is not a time: write seconds, as in 1 or 0.2, or a unit, as in 200ms, 1s, 5m or 2h")]
+    #[error("'{0}' is not a time: write seconds, as in 1 or 0.2, or a unit, as in 200ms, 1s, 5m, 2h or 30d")]
     NotANumber(String),
     /// What follows the number is no unit.
-    #[error("'{0}' is not a unit of time: write ns, us, ms, s, m or h, or nothing for seconds")]
+    #[error("'{0}' is not a unit of time: write ns, us, ms, s, m, h or d, or nothing for seconds")]
     UnknownUnit(String),
     /// More nanoseconds than 64 bits hold.
     #[error("'{0}' is too long: at most 584 years can be told apart")]
@@ -20,7 +20,7 @@ pub enum DurationError {
 }
 
 /// Reads a span of time in nanoseconds: a decimal number of seconds, as ping takes it, or one with a unit
-/// (`ns`, `us`, `ms`, `s`, `m`, `h`). Digits below a nanosecond are cut off.
+/// (`ns`, `us`, `ms`, `s`, `m`, `h`, `d`). Digits below a nanosecond are cut off.
 ///
 /// # Errors
 /// [`DurationError`], which says what would be right.
@@ -33,6 +33,7 @@ pub fn parse_ns(text: &str) -> Result<u64, DurationError> {
         "ms" => 1_000_000,
         "m" | "min" => 60 * SECOND_NS,
         "h" => 3_600 * SECOND_NS,
+        "d" => 86_400 * SECOND_NS,
         _ if number.is_empty() => return Err(DurationError::NotANumber(text.to_owned())),
         _ => return Err(DurationError::UnknownUnit(unit.to_owned())),
     };
@@ -103,6 +104,7 @@ mod tests {
             ("1.5s", 1_500_000_000),
             ("1m", 60_000_000_000),
             ("2h", 7_200_000_000_000),
+            ("30d", 2_592_000_000_000_000),
             ("250us", 250_000),
             ("250µs", 250_000),
             ("7ns", 7),
@@ -121,7 +123,7 @@ mod tests {
             assert_eq!(error, DurationError::NotANumber(text.to_owned()));
             assert!(error.to_string().contains("200ms"));
         }
-        for text in ["1x", "1 s", "3e9", "5d"] {
+        for text in ["1x", "1 s", "3e9", "5w"] {
             assert!(matches!(parse_ns(text), Err(DurationError::UnknownUnit(_))), "{text}");
         }
         for text in ["99999999999999999999h", "18446744074", "123456789012345678901234567890ns"] {

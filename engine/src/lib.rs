@@ -5,6 +5,7 @@
 //! is the store thread.
 
 pub mod adapter;
+pub mod archive;
 pub mod backend;
 pub mod cli;
 pub mod doctor;

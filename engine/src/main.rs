@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use megaping::cli::{self, Request};
 use megaping::say::say;
-use megaping::{doctor, mtr, report, run, schema, trace, upload};
+use megaping::{archive, doctor, mtr, report, run, schema, trace, upload};
 
 fn main() -> ExitCode {
     let request = match cli::parse_from(std::env::args_os()) {
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Request::Trace(options) => trace::run(&options).map_err(|error| error.to_string()),
         Request::Report(options) => report::run(&options).map_err(|error| error.to_string()),
         Request::Doctor(options) => doctor::run(&options).map_err(|error| error.to_string()),
+        Request::Archive(options) => archive::run(&options).map_err(|error| error.to_string()),
         Request::Upload(options) => upload::run(&options).map_err(|error| error.to_string()),
         Request::Schema(request) => schema::run(request).map_err(|error| error.to_string()),
     };

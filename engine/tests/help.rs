@@ -68,3 +68,11 @@ fn mtr() {
 fn trace() {
     check("help-trace", &["megaping", "trace"]);
 }
+
+#[test]
+fn archive() {
+    check("help-archive", &["megaping", "archive"]);
+    for command in ["make", "ls", "verify", "export", "compact", "prune"] {
+        check(&format!("help-archive-{command}"), &["megaping", "archive", command]);
+    }
+}

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use megaping_store::place::PlaceUrl;
+
+use super::archive::ArchiveArgs;
 use super::mtr::MtrArgs;
 use super::server::{KeepArgs, SchemaArgs, UploadArgs};
 use super::trace::TraceArgs;
@@ -44,6 +47,8 @@ pub(super) enum Command {
     Upload(UploadArgs),
     /// Make or check the tables in ClickHouse
     Schema(SchemaArgs),
+    /// Look after Parquet files: list, verify, export, compact, prune
+    Archive(ArchiveArgs),
 }
 
 const PING_EXAMPLES: &str = "\
@@ -156,9 +161,9 @@ pub(super) struct PingArgs {
     /// Keep all outcomes in this directory, for megaping report
     #[arg(long, value_name = "DIR", help_heading = "Results", env = "MEGAPING_STORE", hide_env = true)]
     pub store: Option<PathBuf>,
-    /// What becomes of the spool, in idle time: parquet, or none to leave it as it is
+    /// What becomes of the spool, in idle time: parquet (files in the store), a URL where such files go, or none
     #[arg(long, value_name = "FORMAT", help_heading = "Results", default_value = "parquet")]
-    #[arg(env = "MEGAPING_ARCHIVE", hide_env = true, hide_possible_values = true)]
+    #[arg(env = "MEGAPING_ARCHIVE", hide_env = true, value_parser = values::archive)]
     pub archive: ArchiveFormat,
     #[command(flatten)]
     pub keep: KeepArgs,
@@ -268,10 +273,12 @@ pub enum OutputFormat {
 }
 
 /// What a store's spool becomes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ArchiveFormat {
-    /// Parquet files, made while the machine has time for it.
+    /// Parquet files in the store itself, made while the machine has time for it.
     Parquet,
+    /// Parquet files in another directory, or in a bucket.
+    Elsewhere(PlaceUrl),
     /// Nothing: segments stay in the spool.
     None,
 }

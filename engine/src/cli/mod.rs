@@ -3,6 +3,7 @@
 //! `clap` reads the flags; what they mean together is judged once, here, into [`PingOptions`],
 //! [`MtrOptions`], [`TraceOptions`] and [`ReportOptions`], whose numbers carry their unit. Flag before environment before default.
 
+mod archive;
 mod args;
 mod mtr;
 mod options;
@@ -15,6 +16,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 
+pub use archive::{ArchiveAction, ArchiveOptions, ExportFormat, Selection};
 pub use args::{
     ArchiveFormat, Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SortKey, SummaryFormat,
 };
@@ -40,6 +42,8 @@ pub enum Request {
     Doctor(DoctorOptions),
     /// `megaping upload`.
     Upload(SpoolUpload),
+    /// `megaping archive`.
+    Archive(Box<ArchiveOptions>),
     /// `megaping schema`.
     Schema(SchemaRequest),
 }
@@ -65,6 +69,9 @@ where
         }
         args::Command::Report(args) => ("report", options::report(args).map(Request::Report)),
         args::Command::Doctor(args) => ("doctor", Ok(Request::Doctor(options::doctor(args)))),
+        args::Command::Archive(args) => {
+            ("archive", archive::archive(args).map(|archive| Request::Archive(Box::new(archive))))
+        }
         args::Command::Upload(args) => ("upload", Ok(Request::Upload(server::upload(args)))),
         args::Command::Schema(args) => ("schema", server::schema(args).map(Request::Schema)),
     };

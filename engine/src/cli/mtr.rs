@@ -236,6 +236,7 @@ pub(super) fn mtr(args: MtrArgs) -> Result<MtrOptions, UsageError> {
         summary: SummaryFormat::None,
         store: None,
         archive: ArchiveFormat::None,
+        tenant: String::new(),
         upload: None,
         spool_limit: None,
     };

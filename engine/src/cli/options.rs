@@ -61,6 +61,8 @@ pub struct PingOptions {
     pub store: Option<PathBuf>,
     /// What they become there.
     pub archive: ArchiveFormat,
+    /// Whose they are.
+    pub tenant: String,
     /// Where to send them, as they come in.
     pub upload: Option<UploadOptions>,
     /// How much of the disk may hold what is not yet archived and sent.
@@ -150,6 +152,12 @@ pub enum UsageError {
         "--spool-max bounds what --store and --clickhouse keep on the disk: give one of them, or leave it out"
     )]
     LimitOfNothing,
+    /// An archive of nothing.
+    #[error("--archive none makes no files: give the URL of a place, or leave it out for the store itself")]
+    MakeNothing,
+    /// Nothing that would be left.
+    #[error("--from is behind --to: exchange them")]
+    FromBehindTo,
     /// No directory to report from.
     #[error(
         "no directory: name the one that was given to 'megaping ping --store', as in 'megaping report DIR'"
@@ -182,6 +190,7 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
     if args.busy_poll && args.backend != Backend::Xdp {
         return Err(UsageError::BusyPollWithoutXdp);
     }
+    let tenant = args.keep.tenant.clone();
     let (upload, spool_limit) = server::keep(args.keep);
     if spool_limit.is_some() && upload.is_none() && args.store.is_none() {
         return Err(UsageError::LimitOfNothing);
@@ -209,6 +218,7 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
         summary: args.summary,
         store: args.store,
         archive: args.archive,
+        tenant,
         upload,
         spool_limit,
     })

@@ -72,7 +72,7 @@ pub(super) struct KeepArgs {
     #[command(flatten)]
     pub account: AccountArgs,
     /// Whose results they are
-    #[arg(long, value_name = "NAME", help_heading = "ClickHouse", default_value = "default")]
+    #[arg(long, value_name = "NAME", help_heading = "Results", default_value = "default")]
     #[arg(env = "MEGAPING_TENANT", hide_env = true)]
     pub tenant: String,
     /// Requests under way at a time, 1 to 16

@@ -218,6 +218,7 @@ pub(super) fn trace(args: TraceArgs) -> Result<TraceOptions, UsageError> {
         summary: args.summary,
         store: args.store,
         archive: ArchiveFormat::None,
+        tenant: String::new(),
         upload: None,
         spool_limit: None,
     };

@@ -1,10 +1,13 @@
 //! The values of single flags. Errors say what would be right; `clap` puts the flag before them.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use megaping_probe::HEADER_LEN;
+use megaping_store::place::{NotAPlace, PlaceUrl};
 use thiserror::Error;
 
+use super::args::ArchiveFormat;
 use crate::duration::{self, DurationError, SECOND_NS, Scaled};
 
 /// Largest payload in bytes: an IPv4 packet holds 65,507, options and tunnels want a little of it.
@@ -79,6 +82,19 @@ pub enum ValueError {
     /// Not the address of one host.
     #[error("the address of one host is wanted, as in 192.0.2.7 or 2001:db8::7")]
     NotAHost,
+    /// Not what a spool can become.
+    #[error(
+        "parquet, none, or the URL of a place is wanted: file:///DIRECTORY, s3://, gs:// or az://BUCKET/PREFIX"
+    )]
+    NotAnArchive,
+    /// Not a place to read from.
+    #[error(transparent)]
+    Place(#[from] NotAPlace),
+    /// Not a time.
+    #[error(
+        "a time is 2026-11-25, 2026-11-25T10:30, with an offset (Z, +01:00) or UTC without, or 2h for so long ago"
+    )]
+    NotATime,
     /// Not an address to send from.
     #[error("an address of this machine is wanted, as in 192.0.2.7 or 2001:db8::7")]
     NotASource,
@@ -215,6 +231,31 @@ pub(super) fn source(text: &str) -> Result<IpAddr, ValueError> {
     let ip: IpAddr = text.parse().map_err(|_| ValueError::NotASource)?;
     let ip = ip.to_canonical();
     if ip.is_unspecified() || ip.is_multicast() { Err(ValueError::NotASource) } else { Ok(ip) }
+}
+
+pub(super) fn archive(text: &str) -> Result<ArchiveFormat, ValueError> {
+    match text {
+        "parquet" => Ok(ArchiveFormat::Parquet),
+        "none" => Ok(ArchiveFormat::None),
+        _ => text.parse().map(ArchiveFormat::Elsewhere).map_err(|_| ValueError::NotAnArchive),
+    }
+}
+
+/// A directory, or the URL of a place.
+pub(super) fn place(text: &str) -> Result<PlaceUrl, ValueError> {
+    if text.contains("://") { Ok(text.parse()?) } else { Ok(PlaceUrl::of_dir(Path::new(text))) }
+}
+
+/// A moment in Unix nanoseconds.
+pub(super) fn moment(text: &str) -> Result<u64, ValueError> {
+    let now_ns = jiff::Timestamp::now().as_nanosecond();
+    let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    let ns = match (duration::parse_ns(text), text.parse::<jiff::Timestamp>()) {
+        (Ok(ago_ns), _) => now_ns - i128::from(ago_ns),
+        (_, Ok(time)) => time.as_nanosecond(),
+        _ => civil().ok_or(ValueError::NotATime)?.timestamp().as_nanosecond(),
+    };
+    u64::try_from(ns).map_err(|_| ValueError::NotATime)
 }
 
 pub(super) fn neighbour(text: &str) -> Result<IpAddr, ValueError> {

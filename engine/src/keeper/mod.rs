@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use megaping_probe::{Outcome, Unsent, Verdict};
-use megaping_store::archive::{Archiver, Pace};
+use megaping_store::archive::{ArchiveOptions, Archiver};
 use megaping_store::clickhouse::SetupError;
 use megaping_store::{Recovery, Spool, SpoolOptions, StoreError};
 
@@ -80,7 +80,7 @@ impl Keeper {
     /// # Errors
     /// [`KeepError`] when the directory cannot be written or is in use, or nothing can be sent.
     pub fn open(options: &PingOptions) -> Result<Option<Keeper>, KeepError> {
-        let has_archive = options.store.is_some() && options.archive == ArchiveFormat::Parquet;
+        let has_archive = options.store.is_some() && options.archive != ArchiveFormat::None;
         let usual = SpoolOptions::default();
         let spool_options = SpoolOptions {
             node: node_name(),
@@ -107,7 +107,14 @@ impl Keeper {
                 path.display()
             ));
         }
-        let archiver = has_archive.then(|| Archiver::start(&spool, Pace::WhenIdle)).transpose()?;
+        let archive = has_archive.then(|| {
+            let local = ArchiveOptions { tenant: options.tenant.clone(), ..ArchiveOptions::local(&dir) };
+            match &options.archive {
+                ArchiveFormat::Elsewhere(place) => ArchiveOptions { place: place.clone(), ..local },
+                _ => local,
+            }
+        });
+        let archiver = archive.map(|archive| Archiver::start(&spool, archive)).transpose()?;
         let upload = options.upload.clone();
         let delivery = upload.map(|upload| Delivery::start(upload, spool.shelf())).transpose()?;
         let limiter = options.spool_limit.map(Limiter::new);

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use megaping_probe::{Marks, Nanos, Outcome, StampSource, Verdict};
-use megaping_store::archive::archive;
+use megaping_store::archive::{ArchiveOptions, Plan, carry_out};
+use megaping_store::place::Place;
 use megaping_store::segment::{BlockDecoder, BlockEncoder, FileHeader, Kind, Segment};
 use megaping_store::{Spool, SpoolOptions};
 use megaping_wire::Addr;
@@ -179,10 +180,16 @@ fn archive_once(dir: &Path, rows: &[Outcome]) -> Result<(f64, f64), Box<dyn std:
     spool.push(rows, 1_700_000_000 * SECOND)?;
     spool.close()?;
     let segment = spool.take_sealed().remove(0);
+    let options = ArchiveOptions::local(dir);
+    let place = Place::open(&options.place)?;
+    let segments = vec![segment.strip_prefix(dir)?.to_owned()];
+    let (id, tenant) = ("cost".to_owned(), options.tenant);
+    let mut plan = Plan { id, tenant, place: options.place.to_string(), segments, is_done: false };
     let start = cpu_ns()?;
-    let archived = archive(dir, &segment, &mut BlockDecoder::new()?)?;
+    plan.begin(dir)?;
+    carry_out(dir, &place, &mut plan, &mut BlockDecoder::new()?)?;
     let ns = (cpu_ns()? - start) as f64;
-    let bytes = archived.parquet.map_or(Ok(0), |path| path.metadata().map(|m| m.len()))?;
+    let bytes: u64 = place.list("")?.iter().map(|entry| entry.bytes).sum();
     Ok((ns / rows.len() as f64, bytes as f64 / rows.len() as f64))
 }
 

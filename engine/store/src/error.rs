@@ -42,6 +42,37 @@ pub enum StoreError {
         /// The library's error.
         source: parquet::errors::ParquetError,
     },
+    /// A bucket does not do what it was asked.
+    #[error("cannot {operation} {url}: {source}{}", place_advice(.source))]
+    Place {
+        /// What was tried.
+        operation: &'static str,
+        /// On which object.
+        url: String,
+        /// The library's error.
+        source: Box<object_store::Error>,
+    },
+    /// Rows cannot be written for others.
+    #[error("cannot write the rows: {source}")]
+    Export {
+        /// The library's error, or the operating system's in it.
+        source: parquet::errors::ParquetError,
+    },
+    /// Another process does what only one may do.
+    #[error("another compaction is under way, says {}: wait for it, or remove that file if none is", .path.display())]
+    Busy {
+        /// The file that says so.
+        path: PathBuf,
+    },
+    /// A bucket on which two processes can make the same object.
+    #[error(
+        "{url} does not honour conditional writes, so two compactions at a time would double rows: see that there is \
+         one alone, and say so with --alone"
+    )]
+    Unconditional {
+        /// The archive.
+        url: String,
+    },
     /// A store without any file.
     #[error("{} holds no results: give the directory that `megaping ping --store DIR` wrote to", .dir.display())]
     Nothing {
@@ -73,6 +104,17 @@ fn parquet_advice(error: &parquet::errors::ParquetError) -> &'static str {
     match error {
         parquet::errors::ParquetError::External(cause) => cause.downcast_ref().map_or("", advice),
         _ => "; move it away if it is damaged",
+    }
+}
+
+fn place_advice(error: &object_store::Error) -> &'static str {
+    let denied = "; check the credentials in the environment, and what they may do there";
+    match error {
+        object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => denied,
+        object_store::Error::NotFound { .. } => "; check that the bucket is there",
+        // Of a list, the library does not say which kind of refusal it was.
+        _ if error.to_string().contains("403 Forbidden") => denied,
+        _ => "",
     }
 }
 

@@ -11,7 +11,7 @@ use crate::StoreError;
 
 /// Where segments are written, below the store's directory, and where those wait that nobody is to take.
 pub const SPOOL: &str = "spool";
-/// Where sealed segments wait to become Parquet files.
+/// Where sealed segments wait to become Parquet files, and the archiver's plans are.
 pub const ARCHIVE: &str = "archive";
 /// Where sealed segments wait to be sent to `ClickHouse`.
 pub const UPLOAD: &str = "upload";
@@ -163,6 +163,20 @@ pub struct Civil {
 }
 
 impl Civil {
+    /// Hours from the Unix epoch to the beginning of this one; none for what no calendar has, or is before 1970.
+    pub fn unix_hours(self) -> Option<u64> {
+        let (year, month, day) = (self.year, self.month, self.day);
+        if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || self.hour > 23 {
+            return None;
+        }
+        let leaps = |year: u64| year / 4 - year / 100 + year / 400;
+        let lengths = month_lengths(year);
+        let is_day = (1..=lengths[month as usize - 1]).contains(&day);
+        let before: u64 = lengths[..month as usize - 1].iter().sum();
+        let days = (year - 1970) * 365 + leaps(year - 1) - leaps(1969) + before + day - 1;
+        is_day.then_some(days * 24 + self.hour)
+    }
+
     /// The date and hour that hold a Unix time.
     pub fn new(unix_ns: u64) -> Civil {
         let hours = unix_ns / 3_600_000_000_000;
@@ -176,9 +190,8 @@ impl Civil {
             days -= length;
             year += 1;
         }
-        let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
         let mut month = 1;
-        for length in lengths {
+        for length in month_lengths(year) {
             if days < length {
                 break;
             }
@@ -187,6 +200,10 @@ impl Civil {
         }
         Civil { year, month, day: days + 1, hour: hours % 24 }
     }
+}
+
+fn month_lengths(year: u64) -> [u64; 12] {
+    [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 }
 
 fn is_leap(year: u64) -> bool {
@@ -232,7 +249,12 @@ mod tests {
         ] {
             let t = Civil::new(seconds * 1_000_000_000);
             assert_eq!((t.year, t.month, t.day, t.hour), expected, "{seconds}");
+            assert_eq!(t.unix_hours(), Some(seconds / 3600), "{seconds}");
         }
         assert_eq!(Civil::new(u64::MAX).year, 2554);
+        for (year, month, day, hour) in [(1969, 1, 1, 0), (2023, 2, 29, 0), (2024, 0, 1, 0), (2024, 1, 1, 24)]
+        {
+            assert_eq!(Civil { year, month, day, hour }.unix_hours(), None);
+        }
     }
 }

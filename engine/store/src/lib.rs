@@ -8,7 +8,7 @@
 //!      archive: a thread of its own ──────────────> DIR/archive/ID.seg <┘
 //!                                                            │
 //!                                                            v
-//!                                                 DIR/parquet/date=.../hour=.../ID.parquet
+//!                                                 DIR/parquet/tenant=.../date=.../hour=.../ID.parquet
 //!                                                            │
 //!   report <── every row once, from Parquet and from the segments that have no Parquet file yet
 //! ```
@@ -34,6 +34,7 @@ pub mod clickhouse;
 mod error;
 mod files;
 pub mod path;
+pub mod place;
 pub mod report;
 mod row;
 pub mod schema;

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use megaping_probe::{Marks, Nanos, Outcome, StampSource, Verdict};
-use megaping_store::archive::{Archiver, Pace};
+use megaping_store::archive::{ArchiveOptions, Archiver, Pace};
 use megaping_store::report::{Reader, Seen};
 use megaping_store::{Spool, SpoolOptions};
 use megaping_wire::Addr;
@@ -52,12 +52,16 @@ fn options() -> SpoolOptions {
     }
 }
 
+fn at_once(dir: &Path) -> ArchiveOptions {
+    ArchiveOptions { pace: Pace::AtOnce, merge_age: Duration::ZERO, ..ArchiveOptions::local(dir) }
+}
+
 /// The child: not a test of its own, it does nothing unless the parent started it.
 #[test]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let (mut spool, _) = Spool::open(Path::new(&dir), options()).unwrap();
-    let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
+    let archiver = Archiver::start(&spool, at_once(spool.dir())).unwrap();
     let start = Instant::now();
     let mut next = 0;
     // The parent kills it long before; a lost parent does not leave it running.
@@ -144,7 +148,7 @@ fn nothing_that_was_counted_is_lost_to_kill_9() {
         rows += counted;
 
         let (mut spool, recovery) = Spool::open(dir.path(), options()).unwrap();
-        let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
+        let archiver = Archiver::start(&spool, at_once(spool.dir())).unwrap();
         spool.take_sealed().into_iter().for_each(|segment| archiver.submit(segment));
         archiver.close(Duration::MAX).unwrap();
         assert!(spool.counters().archived >= recovery.rows);

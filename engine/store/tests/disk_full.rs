@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use megaping_probe::{Marks, Nanos, Outcome, StampSource, Verdict};
-use megaping_store::archive::{Archiver, Pace};
+use megaping_store::archive::{ArchiveOptions, Archiver, Pace};
 use megaping_store::report::Reader;
 use megaping_store::{Spool, SpoolOptions, StoreError};
 use megaping_wire::Addr;
@@ -20,7 +20,8 @@ fn row(n: u64) -> Outcome {
     let noise = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let address = Addr::v4((0x0a00_0000 + n as u32).to_be_bytes());
     Outcome {
-        at: Nanos(noise >> 8),
+        // Within an hour, so that one Parquet file holds all.
+        at: Nanos(1_700_000_000_000_000_000 + (noise >> 24)),
         rtt_ns: noise >> 16,
         target: n,
         destination: address,
@@ -51,12 +52,16 @@ fn lawful(spool: &Spool) -> u64 {
 }
 
 /// The child: does nothing unless the parent started it.
+fn at_once(dir: &Path) -> ArchiveOptions {
+    ArchiveOptions { pace: Pace::AtOnce, merge_age: Duration::ZERO, ..ArchiveOptions::local(dir) }
+}
+
 #[test]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let dir = Path::new(&dir);
     let ballast = dir.join("ballast");
-    std::fs::write(&ballast, vec![1; 256 << 10]).unwrap();
+    std::fs::write(&ballast, vec![1; 352 << 10]).unwrap();
     let options = SpoolOptions { block_rows: 1000, segment_bytes: 1 << 20, ..SpoolOptions::default() };
     let (mut spool, _) = Spool::open(dir, options.clone()).unwrap();
     let batch = |k: u64| (k * 500..k * 500 + 500).map(row).collect::<Vec<_>>();
@@ -64,7 +69,7 @@ fn child() {
         0,
         loop {
             let k = spool.counters().accepted / 500;
-            assert!(k < 1000, "a disk of 256 KB must be full by now");
+            assert!(k < 1000, "a disk of 160 KB must be full by now");
             if let Err(error) = spool.push(&batch(k), 0) {
                 break error;
             }
@@ -101,13 +106,13 @@ fn child() {
     while std::fs::write(&ballast, &free).is_err() {
         free.truncate(free.len() - 4096);
     }
-    let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
+    let archiver = Archiver::start(&spool, at_once(spool.dir())).unwrap();
     archiver.submit(segment.clone());
     let text = archiver.close(Duration::MAX).unwrap_err().to_string();
-    assert!(text.contains("parquet"), "{text}");
+    assert!(text.contains("/archive/") && text.contains("free space"), "{text}");
     assert!(segment.exists());
     std::fs::remove_file(&ballast).unwrap();
-    let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
+    let archiver = Archiver::start(&spool, at_once(spool.dir())).unwrap();
     archiver.submit(segment.clone());
     archiver.close(Duration::MAX).unwrap();
     assert!(!segment.exists());

@@ -1,11 +1,12 @@
 //! A report of a store that another thread is writing: every row that was durable is in it, once.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use megaping_probe::{Marks, Nanos, Outcome, StampSource, Verdict};
-use megaping_store::archive::{Archiver, Pace};
+use megaping_store::archive::{ArchiveOptions, Archiver, Pace};
 use megaping_store::report::Reader;
 use megaping_store::{Spool, SpoolOptions};
 use megaping_wire::Addr;
@@ -30,6 +31,10 @@ fn row(n: u32) -> Outcome {
     }
 }
 
+fn at_once(dir: &Path) -> ArchiveOptions {
+    ArchiveOptions { pace: Pace::AtOnce, merge_age: Duration::ZERO, ..ArchiveOptions::local(dir) }
+}
+
 #[test]
 fn every_durable_row_is_seen_once_while_files_come_and_go() {
     let dir = tempfile::tempdir().unwrap();
@@ -43,7 +48,7 @@ fn every_durable_row_is_seen_once_while_files_come_and_go() {
     let (spooled, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let archiver = Archiver::start(&spool, Pace::AtOnce).unwrap();
+            let archiver = Archiver::start(&spool, at_once(spool.dir())).unwrap();
             for n in (0..20_000).step_by(40) {
                 if stop.load(Ordering::Relaxed) {
                     break;

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, RecordBatch, StringBuilder, StringDictionaryBuilder, TimestampNanosecondArray, UInt8Array,
-    UInt16Array, UInt32Array, UInt64Array,
+    ArrayRef, RecordBatch, StringArray, StringBuilder, StringDictionaryBuilder, TimestampNanosecondArray,
+    UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Int8Type, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
@@ -38,11 +38,12 @@ pub fn schema() -> SchemaRef {
         must("flow", DataType::UInt16),
         must("stamp_source", category()),
         must("marks", DataType::UInt8),
+        must("node", DataType::Utf8),
     ]))
 }
 
-/// One batch of rows in the order they are in.
-pub fn batch(schema: &SchemaRef, rows: &[StoredRow]) -> Result<RecordBatch, ArrowError> {
+/// One batch of rows of one node, in the order they are in.
+pub fn batch(schema: &SchemaRef, node: &str, rows: &[StoredRow]) -> Result<RecordBatch, ArrowError> {
     let icmp = |r: &StoredRow| match r.verdict {
         Verdict::Error { icmp_type, code } => Some((icmp_type, code)),
         _ => None,
@@ -68,6 +69,7 @@ pub fn batch(schema: &SchemaRef, rows: &[StoredRow]) -> Result<RecordBatch, Arro
         Arc::new(UInt16Array::from_iter_values(rows.iter().map(|r| r.flow))),
         category(rows, |r| Some(r.stamp_source.name()))?,
         Arc::new(UInt8Array::from_iter_values(rows.iter().map(|r| r.marks.0))),
+        Arc::new(std::iter::repeat_n(Some(node), rows.len()).collect::<StringArray>()),
     ];
     RecordBatch::try_new(Arc::clone(schema), columns)
 }

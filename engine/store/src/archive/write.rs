@@ -1,22 +1,27 @@
-//! One sealed segment to one Parquet file, exactly once.
+//! The segments of one plan to one Parquet file an hour, exactly once.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
 use super::columns;
+use super::merged;
+use super::meta::{Digest, FileMeta};
+use super::partition::{HOUR_NS, Partition};
+use super::plan::Plan;
+use crate::place::Place;
+use crate::report::Seen;
 use crate::segment::{BlockDecoder, Piece, Segment};
 use crate::{StoreError, StoredRow, files, spool};
 
 /// Rows of a row group: they are held in memory, at about 100 bytes each, to be sorted together.
-const GROUP_ROWS: usize = 262_144;
+pub const GROUP_ROWS: usize = 262_144;
 
 /// zstd's level: 3 makes files 2 % smaller, for a second search of every page.
 const LEVEL: i32 = 1;
@@ -33,108 +38,226 @@ const ENCODINGS: [(Encoding, &[&str]); 3] = [
     (Encoding::DELTA_BYTE_ARRAY, &["destination", "responder"]),
 ];
 
-/// A segment that is archived.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What became of a plan.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Archived {
-    /// Its Parquet file; none for a segment in which no row was whole.
-    pub parquet: Option<PathBuf>,
-    /// Rows in the file.
+    /// Its files, as paths below the place; none where no row was whole.
+    pub files: Vec<String>,
+    /// Rows in them.
     pub rows: u64,
-    /// Bytes of the segment that were damaged: it is then kept aside as `*.damaged`, not removed.
+    /// Bytes of segments that were damaged: those are then kept aside as `*.damaged`, not removed.
     pub damaged_bytes: u64,
 }
 
-/// Turns the segment at `path` into a Parquet file below `dir`, then removes the segment. A file that an
-/// earlier attempt completed is left as it is.
+/// Makes the files of a plan, then removes its segments. Files that an earlier attempt completed are left as they are.
 ///
 /// # Errors
-/// [`StoreError`] when the segment cannot be read or the file not be written; the segment is then untouched.
-pub fn archive(dir: &Path, path: &Path, decoder: &mut BlockDecoder) -> Result<Archived, StoreError> {
-    let segment = Segment::open(path)?;
-    let parquet = parquet_path(dir, &segment);
-    let (rows, damaged_bytes) = match &parquet {
-        None => (0, segment.len() as u64),
-        Some(target) => match complete_rows(target) {
-            Some(rows) if rows >= segment.rows() => (rows, segment.damaged_len()),
-            _ => write(&segment, target, decoder)?,
-        },
-    };
-    if damaged_bytes > 0 {
-        spool::keep_aside(path)?;
-    } else {
-        files::remove(path)?;
+/// [`StoreError`] when a segment cannot be read or a file not be written; the segments are then untouched.
+pub fn carry_out(
+    dir: &Path,
+    place: &Place,
+    plan: &mut Plan,
+    decoder: &mut BlockDecoder,
+) -> Result<Archived, StoreError> {
+    let mut archived = Archived::default();
+    let paths: Vec<PathBuf> =
+        plan.segments.iter().map(|name| dir.join(name)).filter(|path| path.exists()).collect();
+    let mut damaged = BTreeMap::new();
+    for path in &paths {
+        let segment = Segment::open(path)?;
+        let is_empty = segment.rows() == 0;
+        archived.rows += segment.rows();
+        if is_empty || segment.damaged_len() > 0 {
+            damaged.insert(path.clone(), if is_empty { segment.len() as u64 } else { segment.damaged_len() });
+        }
     }
-    Ok(Archived { parquet, rows, damaged_bytes })
+    if !plan.is_done {
+        for unix_hour in hours(&paths, decoder)? {
+            let partition = Partition { tenant: plan.tenant.clone(), unix_hour };
+            let name = partition.file(&format!("{}.parquet", plan.id));
+            let rows = match rows_there(place, &partition, &name, &paths)? {
+                Some(rows) => rows,
+                None => make(
+                    dir,
+                    place,
+                    plan,
+                    &name,
+                    &mut Job { paths: &paths, unix_hour, decoder, damaged: &mut damaged },
+                )?,
+            };
+            if rows > 0 {
+                archived.files.push(name);
+            }
+        }
+        plan.done(dir)?;
+    }
+    for path in paths {
+        if damaged.contains_key(&path) { spool::keep_aside(&path)? } else { files::remove(&path)? }
+    }
+    archived.damaged_bytes = damaged.values().sum();
+    plan.end(dir)?;
+    Ok(archived)
 }
 
-/// Where the rows of a segment go; nowhere if it has none.
-pub fn parquet_path(dir: &Path, segment: &Segment) -> Option<PathBuf> {
-    let first = |p| if let Piece::Block { header, .. } = p { Some(header.first_ns) } else { None };
-    let t = files::Civil::new(segment.pieces().filter_map(first).min()?);
-    let hour = format!("date={:04}-{:02}-{:02}/hour={:02}", t.year, t.month, t.day, t.hour);
-    Some(dir.join(files::PARQUET).join(hour).join(format!("{}.parquet", segment.header.id)))
+/// One hour of the rows of some segments.
+struct Job<'a> {
+    paths: &'a [PathBuf],
+    unix_hour: u64,
+    decoder: &'a mut BlockDecoder,
+    /// Which segments hold bytes that nobody can read, and how many.
+    damaged: &'a mut BTreeMap<PathBuf, u64>,
 }
 
-/// Rows of a Parquet file whose footer is readable: it was renamed after it was durable, so it is whole.
-fn complete_rows(path: &Path) -> Option<u64> {
-    let reader = SerializedFileReader::new(File::open(path).ok()?).ok()?;
-    u64::try_from(reader.metadata().file_metadata().num_rows()).ok()
+fn make(dir: &Path, place: &Place, plan: &Plan, name: &str, job: &mut Job) -> Result<u64, StoreError> {
+    let temporary = plan.temporary(dir, "parquet.tmp");
+    let rows = write(&temporary, job)?;
+    let put = if rows > 0 { place.put(name, &temporary).map(drop) } else { Ok(()) };
+    files::remove(&temporary)?;
+    put.map(|()| rows)
 }
 
-fn write(segment: &Segment, target: &Path, decoder: &mut BlockDecoder) -> Result<(u64, u64), StoreError> {
-    let temporary = target.with_extension("parquet.tmp");
-    let parent = target.parent().unwrap_or(target);
-    files::create_dirs(parent)?;
-    let file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
-    let written = fill(&file, segment, decoder).map_err(StoreError::parquet("write", &temporary));
-    let synced = written.and_then(|counts| {
-        file.sync_all().map_err(StoreError::io("sync", &temporary))?;
-        Ok(counts)
+/// How many rows a file of the partition has that holds all of these segments': their own, or one that it was merged
+/// into.
+fn rows_there(
+    place: &Place,
+    partition: &Partition,
+    name: &str,
+    paths: &[PathBuf],
+) -> Result<Option<u64>, StoreError> {
+    let ids: Vec<String> = paths.iter().map(|path| id(path)).collect();
+    for entry in place.list(&partition.to_string())? {
+        if entry.name != name && !merged::is_merged(&entry.name) {
+            continue;
+        }
+        let path = place.path_of(&entry.name);
+        let meta = match FileMeta::read(&place.read(&entry)?) {
+            Ok(meta) => meta,
+            // Torn, by a machine that went down as it was written: it is made anew.
+            Err(_) if entry.name == name => continue,
+            Err(source) => return Err(StoreError::parquet("read", &path)(source)),
+        };
+        if ids.iter().all(|id| meta.segments.contains(id)) {
+            return Ok(Some(meta.rows));
+        }
+    }
+    Ok(None)
+}
+
+fn id(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The hours that have rows.
+fn hours(paths: &[PathBuf], decoder: &mut BlockDecoder) -> Result<BTreeSet<u64>, StoreError> {
+    let mut hours = BTreeSet::new();
+    for path in paths {
+        let segment = Segment::open(path)?;
+        let mut is_plain = true;
+        for piece in segment.pieces() {
+            if let Piece::Block { header, .. } = piece {
+                is_plain &= header.first_ns / HOUR_NS == header.last_ns / HOUR_NS;
+                hours.insert(header.first_ns / HOUR_NS);
+            }
+        }
+        if !is_plain {
+            segment.blocks(decoder, |rows| {
+                hours.extend(rows.iter().map(|row| row.unix_ns / HOUR_NS));
+                Ok::<_, StoreError>(())
+            })?;
+        }
+    }
+    Ok(hours)
+}
+
+fn write(target: &Path, job: &mut Job) -> Result<u64, StoreError> {
+    if let Some(parent) = target.parent() {
+        files::create_dirs(parent)?;
+    }
+    let file = File::create(target).map_err(StoreError::io("create", target))?;
+    let written = fill(&file, target, job);
+    let synced = written.and_then(|rows| {
+        file.sync_all().map_err(StoreError::io("sync", target))?;
+        Ok(rows)
     });
-    let counts = synced.inspect_err(|_| {
+    synced.inspect_err(|_| {
         // The next attempt begins anew; until then the space may be needed.
-        let _ = files::remove(&temporary);
-    })?;
-    files::rename(&temporary, target)?;
-    Ok(counts)
+        let _ = files::remove(target);
+    })
 }
 
-fn fill(file: &File, segment: &Segment, decoder: &mut BlockDecoder) -> Result<(u64, u64), ParquetError> {
-    let schema = columns::schema();
-    let properties = properties(&segment.header.node)?;
-    let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))?;
-    let mut group: Vec<StoredRow> = Vec::new();
-    let mut rows = 0;
-    let mut flush = |group: &mut Vec<StoredRow>| -> Result<(), ParquetError> {
-        // Blocks are sorted already: a stable sort merges them.
-        group.sort_by_key(|row| (row.target, row.unix_ns));
-        for slice in group.chunks(16_384) {
-            writer.write(&columns::batch(&schema, slice)?)?;
+fn fill(file: &File, target: &Path, job: &mut Job) -> Result<u64, StoreError> {
+    let failed = StoreError::parquet("write", target);
+    let mut hour = None;
+    for path in job.paths {
+        let segment = Segment::open(path)?;
+        let hour = match &mut hour {
+            Some(hour) => hour,
+            none => none.insert(Hour::begin(file, &segment.header.node).map_err(&failed)?),
+        };
+        let bad = segment.blocks(job.decoder, |rows| hour.add(rows, job.unix_hour).map_err(&failed))?;
+        if bad > 0 {
+            job.damaged.insert(path.clone(), bad);
         }
-        writer.flush()?;
-        rows += group.len() as u64;
-        group.clear();
+        hour.meta.segments.push(segment.header.id.clone());
+    }
+    hour.map_or(Ok(0), |hour| hour.end().map_err(failed))
+}
+
+/// The file of one hour while it grows.
+struct Hour<'a> {
+    writer: ArrowWriter<&'a File>,
+    group: Vec<StoredRow>,
+    meta: FileMeta,
+    digest: Digest,
+}
+
+impl<'a> Hour<'a> {
+    fn begin(file: &'a File, node: &str) -> Result<Hour<'a>, ParquetError> {
+        let writer = ArrowWriter::try_new(file, columns::schema(), Some(properties()?.build()))?;
+        let meta = FileMeta { node: node.to_owned(), ..FileMeta::default() };
+        Ok(Hour { writer, group: Vec::new(), meta, digest: Digest::default() })
+    }
+
+    fn add(&mut self, rows: &[StoredRow], unix_hour: u64) -> Result<(), ParquetError> {
+        if self.group.len() + rows.len() > GROUP_ROWS {
+            self.flush()?;
+        }
+        for row in rows.iter().filter(|row| row.unix_ns / HOUR_NS == unix_hour) {
+            self.digest.add(&Seen::from(row));
+            self.group.push(*row);
+        }
         Ok(())
-    };
-    let damaged = segment.blocks(decoder, |block| {
-        if group.len() + block.len() > GROUP_ROWS {
-            flush(&mut group)?;
+    }
+
+    fn flush(&mut self) -> Result<(), ParquetError> {
+        // Blocks are sorted already: a stable sort merges them.
+        self.group.sort_by_key(|row| (row.destination, row.unix_ns));
+        let schema = columns::schema();
+        for slice in self.group.chunks(16_384) {
+            self.writer.write(&columns::batch(&schema, &self.meta.node, slice)?)?;
         }
-        group.extend_from_slice(block);
-        Ok::<_, ParquetError>(())
-    })?;
-    flush(&mut group)?;
-    writer.close()?;
-    Ok((rows, damaged))
+        self.meta.rows += self.group.len() as u64;
+        self.group.clear();
+        self.writer.flush()
+    }
+
+    fn end(mut self) -> Result<u64, ParquetError> {
+        self.flush()?;
+        self.meta.digest = Some(self.digest.0);
+        for entry in self.meta.entries() {
+            self.writer.append_key_value_metadata(entry);
+        }
+        self.writer.close()?;
+        Ok(self.meta.rows)
+    }
 }
 
 /// How each column is encoded.
-fn properties(node: &str) -> Result<WriterProperties, ParquetError> {
+pub fn properties() -> Result<WriterPropertiesBuilder, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_key_value_metadata(Some(vec![KeyValue::new("megaping.node".to_owned(), node.to_owned())]));
+        .set_statistics_enabled(EnabledStatistics::Chunk);
     for (encoding, columns) in ENCODINGS {
         for &column in columns {
             let column = ColumnPath::from(column);
@@ -143,5 +266,5 @@ fn properties(node: &str) -> Result<WriterProperties, ParquetError> {
                 .set_column_encoding(column, encoding);
         }
     }
-    Ok(builder.build())
+    Ok(builder)
 }

@@ -3,20 +3,31 @@
 //! A store can be read while another process writes it; a report holds every row that was durable when it
 //! was opened, once. It takes eight bytes of memory a row, and about 200 a destination.
 
+mod filter;
 mod fold;
+mod parquet;
 mod source;
 
 use std::path::Path;
 
+use arrow::array::RecordBatch;
 use megaping_wire::Addr;
 
+pub use filter::{Filter, NotAPrefix, Prefix};
+pub(crate) use parquet::{read as read_file, read_batch};
 pub use source::Seen;
 
-use crate::StoreError;
+use crate::place::{Place, PlaceUrl};
+use crate::{StoreError, files};
 use source::Files;
 
-/// A store that is open for reading.
-#[derive(Debug)]
+/// Whether a directory is what `--store` names, and not an archive itself.
+fn is_store(dir: &Path) -> bool {
+    [files::SPOOL, files::PARQUET].iter().any(|part| dir.join(part).is_dir())
+}
+
+/// Stores and archives that are open for reading.
+#[derive(Debug, Default)]
 pub struct Reader {
     files: Files,
 }
@@ -27,7 +38,25 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Nothing`] when there is no store, [`StoreError::Io`] when it cannot be read.
     pub fn open(dir: &Path) -> Result<Reader, StoreError> {
-        Ok(Reader { files: Files::find(dir)? })
+        let mut reader = Reader::default();
+        reader.files.add_store(dir)?;
+        Ok(reader)
+    }
+
+    /// Finds the files of archives and stores; a directory without a spool is an archive.
+    ///
+    /// # Errors
+    /// [`StoreError::Nothing`] for a directory that is neither, [`StoreError`] of what cannot be read.
+    pub fn open_all(places: &[PlaceUrl]) -> Result<Reader, StoreError> {
+        let mut reader = Reader::default();
+        for url in places {
+            match url.dir() {
+                Some(dir) if is_store(&dir) => reader.files.add_store(&dir)?,
+                Some(dir) if !dir.is_dir() => return Err(StoreError::Nothing { dir }),
+                _ => reader.files.add_place(&Place::open(url)?)?,
+            }
+        }
+        Ok(reader)
     }
 
     /// Calls `each` with every stored row, in no order that means anything. Returns the bytes of damaged
@@ -35,8 +64,28 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] naming the file that cannot be read.
-    pub fn rows(&self, each: impl FnMut(Seen)) -> Result<u64, StoreError> {
-        self.files.rows(each)
+    pub fn rows(&self, mut each: impl FnMut(Seen)) -> Result<u64, StoreError> {
+        self.files.rows(&Filter::default(), |_, row| each(row))
+    }
+
+    /// Calls `each` with every row that `filter` takes and whose it is; otherwise as [`Reader::rows`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn rows_of(&self, filter: &Filter, each: impl FnMut(&str, Seen)) -> Result<u64, StoreError> {
+        self.files.rows(filter, each)
+    }
+
+    /// Calls `each` with batches of the rows that `filter` takes, all their columns, and whose they are.
+    ///
+    /// # Errors
+    /// [`StoreError`] naming the file that cannot be read, or what `each` returns.
+    pub fn batches(
+        &self,
+        filter: &Filter,
+        each: impl FnMut(&str, &RecordBatch) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.files.batches(filter, each)
     }
 
     /// The figures of every destination.

@@ -290,7 +290,9 @@ impl Spool {
         }
     }
 
-    pub(crate) fn dir(&self) -> &Path {
+    /// The store's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
