@@ -11,6 +11,7 @@ mod meter;
 mod resident;
 mod stage;
 mod tables;
+mod trace;
 mod upload;
 mod versus;
 
@@ -25,6 +26,7 @@ use serde::Serialize;
 use crate::cost::CostArgs;
 use crate::resident::{MemoryArgs, ResidentArgs};
 use crate::stage::StageArgs;
+use crate::trace::TraceArgs;
 use crate::upload::UploadArgs;
 use crate::versus::VersusArgs;
 use crate::versus::watch::WatchArgs;
@@ -55,10 +57,12 @@ enum Command {
     Versus(VersusArgs),
     /// Bring results into a real ClickHouse: what it costs on both sides, and how long it takes
     Upload(UploadArgs),
+    /// Trace a hundred thousand destinations on a lab of its own, beside scamper and mtr (needs root)
+    Trace(TraceArgs),
     /// The counters of a world, a line for a line
     #[command(hide = true)]
     Watch(WatchArgs),
-    /// Print the tables of docs/performance.md from the files that `cost`, `memory`, `upload` and `versus` wrote
+    /// Print the tables of docs/performance.md from the files that `cost`, `memory`, `trace`, `upload` and `versus` wrote
     Tables {
         /// What `cost` wrote
         #[arg(long, value_name = "PATH", default_value = "docs/measured/cost.json")]
@@ -66,6 +70,9 @@ enum Command {
         /// What `memory` wrote
         #[arg(long, value_name = "PATH", default_value = "docs/measured/memory.json")]
         memory: PathBuf,
+        /// What `trace` wrote
+        #[arg(long, value_name = "PATH", default_value = "docs/measured/trace.json")]
+        trace: PathBuf,
         /// What `upload` wrote
         #[arg(long, value_name = "PATH", default_value = "docs/measured/upload.json")]
         upload: PathBuf,
@@ -103,8 +110,15 @@ fn run(command: Command) -> Result<()> {
         Command::Versus(args) => emit(&versus::run(&args)?, args.out.as_deref()),
         Command::Watch(args) => versus::watch::serve(&args),
         Command::Upload(args) => emit(&upload::run(&args)?, args.out.as_deref()),
-        Command::Tables { cost, memory, upload, versus } => {
-            let tables = tables::markdown(&read(&cost)?, &read(&memory)?, &read(&upload)?, &read(&versus)?);
+        Command::Trace(args) => emit(&trace::run(&args)?, args.out.as_deref()),
+        Command::Tables { cost, memory, trace, upload, versus } => {
+            let tables = tables::markdown(
+                &read(&cost)?,
+                &read(&memory)?,
+                &read(&trace)?,
+                &read(&upload)?,
+                &read(&versus)?,
+            );
             print!("{tables}");
             Ok(())
         }
@@ -125,7 +139,7 @@ fn emit(report: &impl Serialize, out: Option<&Path>) -> Result<()> {
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let json = std::fs::read_to_string(path).map_err(|error| {
         format!(
-            "{}: {error}; 'megaping-bench cost', 'memory', 'upload' and 'versus' write such files with --out",
+            "{}: {error}; 'megaping-bench cost', 'memory', 'trace', 'upload' and 'versus' write such files with --out",
             path.display()
         )
     })?;

@@ -8,6 +8,8 @@ use crate::machine::Machine;
 use crate::meter::Hardware;
 use crate::resident::{MemoryReport, Store};
 use crate::stage::Stage;
+use crate::trace;
+use crate::trace::TraceReport;
 use crate::upload;
 use crate::upload::UploadReport;
 use crate::versus;
@@ -17,12 +19,14 @@ use crate::versus::report::VersusReport;
 pub fn markdown(
     cost: &CostReport,
     memory: &MemoryReport,
+    trace: &TraceReport,
     upload: &UploadReport,
     versus: &VersusReport,
 ) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ok = versus::tables::write(&mut text, versus)
+        .and_then(|()| trace::tables::write(&mut text, trace))
         .and_then(|()| write_cost(&mut text, cost))
         .and_then(|()| upload::tables::write(&mut text, upload))
         .and_then(|()| write_memory(&mut text, memory));

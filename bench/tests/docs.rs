@@ -13,6 +13,8 @@ fn the_tables_in_the_docs_are_what_the_measured_files_make() {
         .arg(docs.join("measured/cost.json"))
         .arg("--memory")
         .arg(docs.join("measured/memory.json"))
+        .arg("--trace")
+        .arg(docs.join("measured/trace.json"))
         .arg("--upload")
         .arg(docs.join("measured/upload.json"))
         .arg("--versus")

@@ -4,8 +4,8 @@
 //! say what really came. Tools take turns, so that the machine's moods meet all of them; medians count.
 
 mod aims;
-mod cpu;
-mod lab;
+pub mod cpu;
+pub mod lab;
 mod measure;
 mod ours;
 mod plan;
