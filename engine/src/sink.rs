@@ -12,7 +12,7 @@ use megaping_store::StoreError;
 use megaping_store::batch::{Batch, Lane};
 use megaping_wire::Addr;
 
-use crate::keeper::{Keeper, Kept};
+use crate::keeper::{Keep, Kept};
 use crate::output::Printer;
 use crate::summary::{StoreSummary, UploadSummary};
 use crate::targets::TargetSet;
@@ -62,7 +62,7 @@ pub struct Sink<W: Write> {
     /// One line an outcome.
     pub printer: Printer<W>,
     /// Where outcomes are kept, if they are.
-    pub keeper: Option<Keeper>,
+    pub keeper: Option<Box<dyn Keep>>,
     /// Knows the names that targets were given by.
     pub targets: Arc<TargetSet>,
 }

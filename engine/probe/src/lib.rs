@@ -14,6 +14,7 @@
 pub mod border;
 pub mod core;
 pub mod craft;
+pub mod fleet;
 pub mod identity;
 pub mod inflight;
 pub mod ledger;
@@ -31,10 +32,11 @@ pub use border::{
 };
 pub use core::{Core, Plan};
 pub use craft::Craft;
+pub use fleet::{Circle, CirclePlan, Fleet, Share};
 pub use identity::Identity;
 pub use ledger::Ledger;
 pub use outcome::{Marks, Outcome, StampSource, Unsent, Verdict};
 pub use ping::{Ping, PingPlan};
 pub use schedule::{Appointment, Targets, Timing};
 pub use time::Nanos;
-pub use work::{Task, Work};
+pub use work::{Class, Task, Work};

@@ -33,6 +33,17 @@ pub struct Task {
     pub hop_limit: u8,
 }
 
+/// What probes may have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Class {
+    /// Payload bytes.
+    pub payload_len: u16,
+    /// TOS or traffic class octet.
+    pub traffic_class: u8,
+    /// How long an answer is waited for, in nanoseconds: no longer than the core waits for any.
+    pub timeout_ns: u64,
+}
+
 /// A source of probes for one shard. Statically dispatched: the core is compiled once for each kind.
 ///
 /// Pure like the core itself: no clock, no socket, no thread, and no allocation once it has begun.
@@ -50,8 +61,20 @@ pub trait Work {
     /// Whether a probe that was due at `due` is not worth sending any more.
     fn is_overdue(&self, due: Nanos) -> bool;
 
+    /// Whether the next probe is to be left out this time, for whoever asked for it has had its share.
+    #[inline]
+    fn is_shed(&self) -> bool {
+        false
+    }
+
     /// Takes the probe that [`Work::due`] told of.
     fn take(&mut self) -> Option<Task>;
+
+    /// The class of a target's probes, where it is not the one that all have in `common`.
+    #[inline]
+    fn class(&self, _target: u64, common: Class) -> Class {
+        common
+    }
 
     /// Hears of the end of a probe, each exactly once, and of the answer that ended it where one did. What is
     /// due may change with it, even to a time that has passed.

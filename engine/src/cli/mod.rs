@@ -9,7 +9,7 @@ mod mtr;
 mod options;
 mod server;
 mod trace;
-mod values;
+pub(crate) mod values;
 
 use std::ffi::OsString;
 

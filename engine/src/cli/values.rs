@@ -100,7 +100,7 @@ pub enum ValueError {
     NotASource,
 }
 
-pub(super) fn number(text: &str, min: u64, max: u64) -> Result<u64, ValueError> {
+pub(crate) fn number(text: &str, min: u64, max: u64) -> Result<u64, ValueError> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u64>() {
         Ok(number) if digits && (min..=max).contains(&number) => Ok(number),
@@ -108,39 +108,39 @@ pub(super) fn number(text: &str, min: u64, max: u64) -> Result<u64, ValueError> 
     }
 }
 
-pub(super) fn count(text: &str) -> Result<u32, ValueError> {
+pub(crate) fn count(text: &str) -> Result<u32, ValueError> {
     number(text, 1, u64::from(u32::MAX)).map(|count| count as u32)
 }
 
-pub(super) fn ttl(text: &str) -> Result<u8, ValueError> {
+pub(crate) fn ttl(text: &str) -> Result<u8, ValueError> {
     number(text, 1, 255).map(|ttl| ttl as u8)
 }
 
-pub(super) fn burst(text: &str) -> Result<u32, ValueError> {
+pub(crate) fn burst(text: &str) -> Result<u32, ValueError> {
     number(text, 1, 256).map(|burst| burst as u32)
 }
 
-pub(super) fn shards(text: &str) -> Result<u16, ValueError> {
+pub(crate) fn shards(text: &str) -> Result<u16, ValueError> {
     number(text, 1, 8).map(|shards| shards as u16)
 }
 
-pub(super) fn top(text: &str) -> Result<usize, ValueError> {
+pub(crate) fn top(text: &str) -> Result<usize, ValueError> {
     number(text, 1, 1 << 48).map(|top| top as usize)
 }
 
 /// Nanoseconds, at least one.
-pub(super) fn time(text: &str) -> Result<u64, ValueError> {
+pub(crate) fn time(text: &str) -> Result<u64, ValueError> {
     match duration::parse_ns(text)? {
         0 => Err(ValueError::ZeroTime),
         ns => Ok(ns),
     }
 }
 
-pub(super) fn timeout(text: &str) -> Result<u64, ValueError> {
+pub(crate) fn timeout(text: &str) -> Result<u64, ValueError> {
     time(text).and_then(|ns| if ns > MAX_TIMEOUT_NS { Err(ValueError::LongTimeout) } else { Ok(ns) })
 }
 
-pub(super) fn rate(text: &str) -> Result<u64, ValueError> {
+pub(crate) fn rate(text: &str) -> Result<u64, ValueError> {
     let (digits, unit) = duration::split_number(text);
     let unit = match unit {
         "" => 1,
@@ -155,12 +155,12 @@ pub(super) fn rate(text: &str) -> Result<u64, ValueError> {
 }
 
 /// Bytes a second, at least one.
-pub(super) fn bandwidth(text: &str) -> Result<u64, ValueError> {
+pub(crate) fn bandwidth(text: &str) -> Result<u64, ValueError> {
     bytes(text).filter(|&bytes| bytes > 0).ok_or(ValueError::NotBytes { least: "1" })
 }
 
 /// Room on the disk: enough for segments of a useful size.
-pub(super) fn room(text: &str) -> Result<u64, ValueError> {
+pub(crate) fn room(text: &str) -> Result<u64, ValueError> {
     bytes(text).filter(|&bytes| bytes >= 1_000_000).ok_or(ValueError::NotBytes { least: "1M" })
 }
 
@@ -180,7 +180,7 @@ fn bytes(text: &str) -> Option<u64> {
     }
 }
 
-pub(super) fn size(text: &str) -> Result<u16, ValueError> {
+pub(crate) fn size(text: &str) -> Result<u16, ValueError> {
     match number(text, 0, u64::from(MAX_SIZE)) {
         Ok(size) if size < HEADER_LEN as u64 => Err(ValueError::SmallSize),
         Ok(size) => Ok(size as u16),
@@ -190,7 +190,7 @@ pub(super) fn size(text: &str) -> Result<u16, ValueError> {
 
 /// A code point of six bits, by number or by name: class selectors (RFC 2474), assured forwarding (RFC 2597),
 /// expedited forwarding (RFC 3246), voice-admit (RFC 5865), lower effort (RFC 8622).
-pub(super) fn dscp(text: &str) -> Result<u8, ValueError> {
+pub(crate) fn dscp(text: &str) -> Result<u8, ValueError> {
     let name = text.to_ascii_lowercase();
     match (name.as_str(), name.as_bytes()) {
         ("ef", _) => Ok(46),
@@ -204,7 +204,7 @@ pub(super) fn dscp(text: &str) -> Result<u8, ValueError> {
     }
 }
 
-pub(super) fn payload(text: &str) -> Result<Payload, ValueError> {
+pub(crate) fn payload(text: &str) -> Result<Payload, ValueError> {
     let hex = match text {
         "random" => return Ok(Payload::Random),
         "zero" => return Ok(Payload::Zero),
@@ -220,20 +220,20 @@ pub(super) fn payload(text: &str) -> Result<Payload, ValueError> {
     bytes.filter(fits).map(Payload::Pattern).ok_or(ValueError::NotAPayload)
 }
 
-pub(super) fn interface(text: &str) -> Result<String, ValueError> {
+pub(crate) fn interface(text: &str) -> Result<String, ValueError> {
     // What the kernel takes (dev_valid_name), less the control characters that no message should print.
     let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
     let good = (1..=15).contains(&text.len()) && !matches!(text, "." | "..") && !text.contains(bad);
     if good { Ok(text.to_owned()) } else { Err(ValueError::NotAnInterface) }
 }
 
-pub(super) fn source(text: &str) -> Result<IpAddr, ValueError> {
+pub(crate) fn source(text: &str) -> Result<IpAddr, ValueError> {
     let ip: IpAddr = text.parse().map_err(|_| ValueError::NotASource)?;
     let ip = ip.to_canonical();
     if ip.is_unspecified() || ip.is_multicast() { Err(ValueError::NotASource) } else { Ok(ip) }
 }
 
-pub(super) fn archive(text: &str) -> Result<ArchiveFormat, ValueError> {
+pub(crate) fn archive(text: &str) -> Result<ArchiveFormat, ValueError> {
     match text {
         "parquet" => Ok(ArchiveFormat::Parquet),
         "none" => Ok(ArchiveFormat::None),
@@ -242,12 +242,12 @@ pub(super) fn archive(text: &str) -> Result<ArchiveFormat, ValueError> {
 }
 
 /// A directory, or the URL of a place.
-pub(super) fn place(text: &str) -> Result<PlaceUrl, ValueError> {
+pub(crate) fn place(text: &str) -> Result<PlaceUrl, ValueError> {
     if text.contains("://") { Ok(text.parse()?) } else { Ok(PlaceUrl::of_dir(Path::new(text))) }
 }
 
 /// A moment in Unix nanoseconds.
-pub(super) fn moment(text: &str) -> Result<u64, ValueError> {
+pub(crate) fn moment(text: &str) -> Result<u64, ValueError> {
     let now_ns = jiff::Timestamp::now().as_nanosecond();
     let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
     let ns = match (duration::parse_ns(text), text.parse::<jiff::Timestamp>()) {
@@ -258,6 +258,6 @@ pub(super) fn moment(text: &str) -> Result<u64, ValueError> {
     u64::try_from(ns).map_err(|_| ValueError::NotATime)
 }
 
-pub(super) fn neighbour(text: &str) -> Result<IpAddr, ValueError> {
+pub(crate) fn neighbour(text: &str) -> Result<IpAddr, ValueError> {
     source(text).map_err(|_| ValueError::NotAHost)
 }

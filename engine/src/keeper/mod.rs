@@ -42,6 +42,35 @@ pub enum KeepError {
     NoHome,
 }
 
+/// With many stores on one disk a block of each waits so much longer for each of them, up to a bound: every block is
+/// made durable by itself, and a disk does that some hundred times a second.
+const BLOCK_AGE_PER_STORE: Duration = Duration::from_millis(50);
+const LONGEST_BLOCK_AGE: Duration = Duration::from_secs(10);
+
+/// What keeps the outcomes of a run.
+pub trait Keep: Send {
+    /// Takes rows, as far as there is room for them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a block cannot be written: the rows are counted as rejected.
+    fn push(&mut self, rows: &[Outcome], unix_offset_ns: u64) -> Result<(), StoreError>;
+
+    /// Counts rows that nobody tries to write, after a failure.
+    fn refuse(&mut self, rows: &[Outcome]);
+
+    /// Lets time pass: writes what is old, passes on what is sealed.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the spool; the failures of those who take segments are told, and theirs stay in the spool.
+    fn tick(&mut self, now: Instant) -> Result<(), StoreError>;
+
+    /// Whether there is room for what is under way, and no more.
+    fn is_shedding(&self) -> bool;
+
+    /// Writes all that is left, archives and sends what there is time for, and says where every row is.
+    fn close(self: Box<Self>) -> (Kept, Result<(), StoreError>);
+}
+
 /// A store that is open for writing.
 pub struct Keeper {
     dir: PathBuf,
@@ -65,6 +94,28 @@ pub struct Kept {
     pub upload: Option<UploadSummary>,
 }
 
+impl Kept {
+    /// Adds what another store kept.
+    pub fn add(&mut self, other: &Kept) {
+        let (mine, theirs) = (&mut self.store, &other.store);
+        mine.spooled += theirs.spooled;
+        mine.archived += theirs.archived;
+        mine.dropped += theirs.dropped;
+        mine.rejected += theirs.rejected;
+        if let Some(theirs) = &other.upload {
+            let mine = self.upload.get_or_insert_default();
+            mine.rows += theirs.rows;
+            mine.uploaded += theirs.uploaded;
+            mine.refused += theirs.refused;
+            mine.dropped += theirs.dropped;
+            mine.waiting += theirs.waiting;
+            mine.segments += theirs.segments;
+            mine.bytes += theirs.bytes;
+            mine.failures += theirs.failures;
+        }
+    }
+}
+
 /// The directory that outcomes are kept below; none where nothing is kept, or where there is no home for them.
 #[must_use]
 pub fn place(options: &PingOptions) -> Option<PathBuf> {
@@ -80,10 +131,19 @@ impl Keeper {
     /// # Errors
     /// [`KeepError`] when the directory cannot be written or is in use, or nothing can be sent.
     pub fn open(options: &PingOptions) -> Result<Option<Keeper>, KeepError> {
+        Keeper::open_among(options, 1)
+    }
+
+    /// The same for one of `stores` stores that this process writes.
+    ///
+    /// # Errors
+    /// As [`Keeper::open`].
+    pub fn open_among(options: &PingOptions, stores: usize) -> Result<Option<Keeper>, KeepError> {
         let has_archive = options.store.is_some() && options.archive != ArchiveFormat::None;
         let usual = SpoolOptions::default();
         let spool_options = SpoolOptions {
             node: node_name(),
+            block_age: usual.block_age.max(BLOCK_AGE_PER_STORE * stores as u32).min(LONGEST_BLOCK_AGE),
             segment_age: if options.upload.is_some() { UPLOAD_AGE } else { SEGMENT_AGE },
             segment_bytes: Limiter::segment_bytes(options.spool_limit, usual.segment_bytes),
             archive: has_archive,
@@ -122,11 +182,22 @@ impl Keeper {
         Ok(Some(Keeper { dir, spool, archiver, delivery, limiter, is_shedding, refused, recovery }))
     }
 
-    /// Takes rows, as far as there is room for them.
-    ///
-    /// # Errors
-    /// [`StoreError`] when a block cannot be written: the rows are counted as rejected.
-    pub fn push(&mut self, rows: &[Outcome], unix_offset_ns: u64) -> Result<(), StoreError> {
+    fn pass_on(&mut self) {
+        let sealed = self.spool.take_sealed();
+        if let Some(archiver) = &self.archiver {
+            for segment in sealed {
+                archiver.submit(segment);
+            }
+        }
+        let sealed = self.spool.take_for_upload();
+        if let Some(delivery) = &mut self.delivery {
+            delivery.submit(sealed);
+        }
+    }
+}
+
+impl Keep for Keeper {
+    fn push(&mut self, rows: &[Outcome], unix_offset_ns: u64) -> Result<(), StoreError> {
         let has_room = self.limiter.as_mut().map_or(Ok(true), |limiter| limiter.make_room(&self.spool));
         let pushed = match has_room {
             Ok(true) => self.spool.push(rows, unix_offset_ns),
@@ -141,16 +212,11 @@ impl Keeper {
         pushed.inspect_err(|_| self.refuse(rows))
     }
 
-    /// Counts rows that nobody tries to write, after a failure.
-    pub fn refuse(&mut self, rows: &[Outcome]) {
+    fn refuse(&mut self, rows: &[Outcome]) {
         self.refused += rows.len() as u64;
     }
 
-    /// Lets time pass: writes what is old, passes on what is sealed.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the spool; the failures of those who take segments are told, and theirs stay in the spool.
-    pub fn tick(&mut self, now: Instant) -> Result<(), StoreError> {
+    fn tick(&mut self, now: Instant) -> Result<(), StoreError> {
         self.spool.tick(now)?;
         self.pass_on();
         if let Some(error) = self.archiver.as_ref().and_then(Archiver::take_error) {
@@ -165,27 +231,11 @@ impl Keeper {
         Ok(())
     }
 
-    /// Whether there is room for what is under way, and no more.
-    #[must_use]
-    pub fn is_shedding(&self) -> bool {
+    fn is_shedding(&self) -> bool {
         self.is_shedding
     }
 
-    fn pass_on(&mut self) {
-        let sealed = self.spool.take_sealed();
-        if let Some(archiver) = &self.archiver {
-            for segment in sealed {
-                archiver.submit(segment);
-            }
-        }
-        let sealed = self.spool.take_for_upload();
-        if let Some(delivery) = &mut self.delivery {
-            delivery.submit(sealed);
-        }
-    }
-
-    /// Writes all that is left, archives and sends what there is time for, and says where every row is.
-    pub fn close(mut self) -> (Kept, Result<(), StoreError>) {
+    fn close(mut self: Box<Self>) -> (Kept, Result<(), StoreError>) {
         let spooled = self.spool.close();
         if spooled.is_err() {
             self.spool.reject();

@@ -90,6 +90,7 @@ pub fn summary(
         ring: ring_summary(boards),
         store: end.store,
         paths: None,
+        tenants: Vec::new(),
         upload: end.upload,
     }
 }

@@ -6,7 +6,7 @@ use megaping_probe::{Ping, Work};
 
 use super::{RunError, RunPlan, Walk, watch};
 use crate::cli::{OutputFormat, PingOptions};
-use crate::keeper::Keeper;
+use crate::keeper::{Keep, Keeper};
 
 /// A kind of run.
 pub(crate) trait Job {
@@ -18,7 +18,7 @@ pub(crate) trait Job {
 
     /// Opens what outcomes are kept in, if they are: after the rings, so that a run that may not send leaves no
     /// directory behind.
-    fn keeper(&mut self) -> Result<Option<Keeper>, RunError> {
+    fn keeper(&mut self) -> Result<Option<Box<dyn Keep>>, RunError> {
         Ok(None)
     }
 
@@ -39,8 +39,8 @@ pub(super) struct PingJob<'a> {
 impl Job for PingJob<'_> {
     type Work = Ping<Walk>;
 
-    fn keeper(&mut self) -> Result<Option<Keeper>, RunError> {
-        Ok(Keeper::open(self.options)?)
+    fn keeper(&mut self) -> Result<Option<Box<dyn Keep>>, RunError> {
+        Ok(Keeper::open(self.options)?.map(|keeper| Box::new(keeper) as Box<dyn Keep>))
     }
 
     fn work(&mut self, shard: u16) -> Ping<Walk> {

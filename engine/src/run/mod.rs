@@ -33,7 +33,7 @@ use megaping_store::batch::{Lane, lane};
 
 use crate::cli::{PingOptions, UsageError};
 use crate::instance::Instance;
-use crate::keeper::{self, KeepError, Keeper};
+use crate::keeper::{self, Keep, KeepError};
 use crate::mailbox::posts;
 use crate::net::NetError;
 use crate::output::Printer;
@@ -300,7 +300,7 @@ impl<J: Job> Run<'_, J> {
         &self,
         lanes: Vec<Arc<Lane>>,
         board: &Arc<SinkBoard>,
-        keeper: Option<Keeper>,
+        keeper: Option<Box<dyn Keep>>,
     ) -> Result<Sink<BufWriter<io::Stdout>>, RunError> {
         let out = BufWriter::with_capacity(1 << 16, io::stdout());
         let printer = Printer::new(self.options.output, out).map_err(RunError::Output)?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use megaping_probe::trace::PathEnd;
-use megaping_probe::{RingCounters, Unsent};
+use megaping_probe::{Outcome, RingCounters, Unsent, Verdict};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -70,6 +70,53 @@ pub struct Summary {
     /// What became of paths, of a run that traces them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paths: Option<PathSummary>,
+    /// What became of each tenant's probes, where there are tenants: together they are what was scheduled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<TenantSummary>,
+}
+
+/// What became of one tenant's probes.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct TenantSummary {
+    /// Its name.
+    pub tenant: String,
+    /// How each of its probes ended.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// How probes ended, counted by the outcomes that they became.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Counts {
+    /// Probes that have ended, one way or another.
+    pub scheduled: u64,
+    /// By an echo reply.
+    pub answered: u64,
+    /// By an ICMP error.
+    pub errors: u64,
+    /// By nothing.
+    pub lost: u64,
+    /// They never left.
+    pub unsent: u64,
+    /// Those of them that a share left no room for.
+    pub shed: u64,
+}
+
+impl Counts {
+    /// Counts one outcome.
+    #[inline]
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.scheduled += 1;
+        match outcome.verdict {
+            Verdict::Answered => self.answered += 1,
+            Verdict::Error { .. } => self.errors += 1,
+            Verdict::Lost => self.lost += 1,
+            Verdict::Unsent(reason) => {
+                self.unsent += 1;
+                self.shed += u64::from(reason == Unsent::Shed);
+            }
+        }
+    }
 }
 
 /// What became of the paths of a trace, each in each round: those that began are `reached + refused + unreached +

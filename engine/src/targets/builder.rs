@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use megaping_wire::Addr;
 
+use super::area::Area;
 use super::error::{ItemError, Place, TargetError};
 use super::item::{self, Item};
 use super::resolve::{self, Host};
@@ -79,6 +80,11 @@ impl TargetBuilder {
             Err(problem) => return Err(wrong(item, place, problem)),
         }
         Ok(())
+    }
+
+    /// Takes a whole area out of the targets.
+    pub fn exclude_area(&mut self, area: &Area) {
+        self.excluded.extend_from_slice(area.spans());
     }
 
     /// Resolves the names and makes the set.

@@ -9,6 +9,7 @@
 //! larger block unless they are excluded. `240.0.0.0/4` is accepted: some networks use it inside. An IPv4
 //! address in IPv6 form (`::ffff:192.0.2.1`) is that IPv4 address.
 
+mod area;
 mod builder;
 mod error;
 mod item;
@@ -22,6 +23,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub use area::Area;
 pub use builder::TargetBuilder;
 pub use error::{ItemError, Place, TargetError};
 pub use permutation::Permutation;

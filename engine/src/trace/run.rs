@@ -18,7 +18,7 @@ use super::desk::PathDesk;
 use super::keeper::PathKeeper;
 use super::output::{Printer, Showing};
 use crate::cli::{FEW_PATHS, OutputFormat, TraceOptions};
-use crate::keeper::{KeepError, Keeper};
+use crate::keeper::{Keep, KeepError};
 use crate::mtr::words::Naming;
 use crate::names::Names;
 use crate::net::Netlink;
@@ -142,7 +142,7 @@ struct Hearing {
 impl Job for &mut TraceJob<'_> {
     type Work = Trace<Walk, PathDesk>;
 
-    fn keeper(&mut self) -> Result<Option<Keeper>, RunError> {
+    fn keeper(&mut self) -> Result<Option<Box<dyn Keep>>, RunError> {
         let store = self.options.probe.store.as_deref();
         self.hearing.keeper = store.map(PathKeeper::open).transpose().map_err(KeepError::from)?;
         Ok(None)

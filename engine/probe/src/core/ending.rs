@@ -1,6 +1,7 @@
 //! From an entry of the in-flight table to the outcome of its probe.
 
 use super::Plan;
+use crate::work::Class;
 use crate::border::{Arrival, Kind, Stamp};
 use crate::inflight::Entry;
 use crate::outcome::{Marks, Outcome, StampSource, Verdict};
@@ -27,13 +28,13 @@ pub(super) fn outcome(entry: &Entry, verdict: Verdict) -> Outcome {
 }
 
 #[inline]
-pub(super) fn answer(entry: &Entry, arrival: &Arrival<'_>, plan: &Plan) -> Outcome {
+pub(super) fn answer(entry: &Entry, arrival: &Arrival<'_>, plan: &Plan, class: Class) -> Outcome {
     let Stamp { at, error_ns, source } = arrival.stamp;
     let left = departure(entry, at);
     let (verdict, quoted) = match arrival.kind {
         Kind::EchoReply => (Verdict::Answered, Marks::default()),
         Kind::Error { icmp_type, code } => {
-            (Verdict::Error { icmp_type, code }, rewritten(entry, arrival, plan))
+            (Verdict::Error { icmp_type, code }, rewritten(entry, arrival, plan, class))
         }
     };
     let marks = quoted.with(Marks::OTHER_RESPONDER.when(arrival.responder != entry.destination));
@@ -51,14 +52,14 @@ pub(super) fn answer(entry: &Entry, arrival: &Arrival<'_>, plan: &Plan) -> Outco
 
 /// What an error's quote shows to have been rewritten on the way. Our source is known only where it was chosen.
 #[inline(never)]
-fn rewritten(entry: &Entry, arrival: &Arrival<'_>, plan: &Plan) -> Marks {
+fn rewritten(entry: &Entry, arrival: &Arrival<'_>, plan: &Plan, class: Class) -> Marks {
     let quoted = &arrival.quoted;
     let source = plan.sources[usize::from(!entry.destination.is_v4())];
     let known = source != Addr::UNSPECIFIED && quoted.source != Addr::UNSPECIFIED;
     Marks::QUOTED_DESTINATION
         .when(arrival.destination != entry.destination)
         .with(Marks::QUOTED_SOURCE.when(known && quoted.source != source))
-        .with(Marks::QUOTED_CLASS.when(quoted.traffic_class != plan.traffic_class))
+        .with(Marks::QUOTED_CLASS.when(quoted.traffic_class != class.traffic_class))
 }
 
 /// A bound rounded up to three significant bits: as honest, at most a quarter wider, and a column of them

@@ -69,12 +69,13 @@ impl<W: Work> Core<W> {
                 return None;
             }
         }
-        if arrival.stamp.at.since(entry.at) > self.plan.timeout_ns {
+        let class = self.work.class(entry.target, self.plan.class());
+        if arrival.stamp.at.since(entry.at) > class.timeout_ns {
             // Its time was over before it came, and only the tick that says so is still to come.
             self.ledger.late += 1;
             return None;
         }
-        let answered = answer(entry, arrival, &self.plan);
+        let answered = answer(entry, arrival, &self.plan, class);
         entry.state = State::Answered;
         self.rtt_max_ns = self.rtt_max_ns.max(answered.rtt_ns);
         self.ledger.other_responder +=

@@ -17,7 +17,7 @@ use crate::outcome::{Marks, Outcome, Unsent, Verdict};
 use crate::pace::Pace;
 use crate::schedule::Appointment;
 use crate::time::Nanos;
-use crate::work::{Task, Work};
+use crate::work::{Class, Task, Work};
 use megaping_wire::Addr;
 
 /// What holds for every probe of one shard.
@@ -27,16 +27,25 @@ pub struct Plan {
     pub pace_pps: f64,
     /// Probes that may leave in a row, at most: 1 to [`crate::pace::BURST_MAX`].
     pub burst_max: u32,
-    /// How long a probe waits for its answer, in nanoseconds.
+    /// How long the slowest answer is waited for, in nanoseconds: probes are given up in the order in which they left.
     pub timeout_ns: u64,
     /// Probes that can be in flight at once.
     pub in_flight_max: usize,
     /// Source addresses by family, IPv4 first; [`Addr::UNSPECIFIED`] lets the kernel choose.
     pub sources: [Addr; 2],
-    /// Payload bytes.
+    /// Payload bytes, where the work does not say.
     pub payload_len: u16,
-    /// TOS or traffic class octet.
+    /// TOS or traffic class octet, where the work does not say.
     pub traffic_class: u8,
+}
+
+impl Plan {
+    /// What the probes have in common.
+    #[inline]
+    pub(crate) const fn class(&self) -> Class {
+        let Plan { payload_len, traffic_class, timeout_ns, .. } = *self;
+        Class { payload_len, traffic_class, timeout_ns }
+    }
 }
 
 /// The core: pure, without clock, socket or thread, and without allocation after [`Core::new`].
@@ -86,7 +95,7 @@ impl<W: Work> Core<W> {
     #[inline]
     pub fn next_order(&mut self, now: Nanos, seats: usize) -> Option<Order> {
         let due = self.work.due()?;
-        if due > now || self.shedding || self.work.is_overdue(due) {
+        if due > now || self.shedding || self.work.is_shed() || self.work.is_overdue(due) {
             return None;
         }
         if self.ledger.in_flight as usize >= seats {
@@ -106,7 +115,7 @@ impl<W: Work> Core<W> {
     fn order(&mut self, task: &Task, now: Nanos) -> Order {
         let Task { target, destination, seq, flow, hop_limit, .. } = *task;
         let identifier = self.identity.identifier(&destination);
-        let Plan { payload_len, traffic_class, sources, .. } = self.plan;
+        let Class { payload_len, traffic_class, .. } = self.work.class(target, self.plan.class());
         let key = self.table.push(Entry {
             destination,
             at: now,
@@ -127,7 +136,7 @@ impl<W: Work> Core<W> {
             ordered_at: now,
             mac: self.identity.mac(&destination, identifier, sequence, key, now.0),
             destination,
-            source: sources[usize::from(!destination.is_v4())],
+            source: self.plan.sources[usize::from(!destination.is_v4())],
             identifier,
             sequence,
             payload_len,
@@ -179,12 +188,13 @@ impl<W: Work> Core<W> {
         let free = (seats as u64).saturating_sub(self.ledger.in_flight);
         let most = free.min(u64::from(quota)) as u32;
         for skipped in 0..most {
+            let sheds = self.shedding || self.work.is_shed();
             match self.work.due() {
-                Some(due) if due <= now && (self.shedding || self.work.is_overdue(due)) => {}
+                Some(due) if due <= now && (sheds || self.work.is_overdue(due)) => {}
                 _ => return skipped,
             }
             let Some(task) = self.work.take() else { return skipped };
-            let reason = match (self.shedding, self.starved) {
+            let reason = match (sheds, self.starved) {
                 (true, _) => Unsent::Shed,
                 (false, true) => Unsent::Backpressure,
                 (false, false) => Unsent::Overdue,
@@ -195,7 +205,7 @@ impl<W: Work> Core<W> {
                 target: task.target,
                 seq: task.seq,
                 flow: task.flow,
-                size: self.plan.payload_len,
+                size: self.work.class(task.target, self.plan.class()).payload_len,
                 hop_limit: task.hop_limit,
                 ..Entry::default()
             };

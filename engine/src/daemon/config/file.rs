@@ -1,0 +1,158 @@
+//! The configuration as it is written: TOML, every key with its meaning and its default.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::value;
+use crate::cli::{ArchiveFormat, Backend, SpoolFull};
+
+/// A configuration file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// This machine and its way to the wire.
+    #[serde(default)]
+    pub node: Node,
+    /// Where results go.
+    #[serde(default)]
+    pub store: Store,
+    /// What is never probed, whoever asks.
+    #[serde(default)]
+    pub exclude: Exclude,
+    /// Whose measurements there are.
+    #[serde(default)]
+    pub tenant: Vec<Tenant>,
+    /// What is measured.
+    #[serde(default)]
+    pub measurement: Vec<Measurement>,
+}
+
+/// `[node]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Node {
+    /// Probes a second, all tenants together: the whole node's limit.
+    #[serde(deserialize_with = "value::rate")]
+    pub max_pps: Option<u64>,
+    /// The interface to send through; else that of the routes.
+    pub interface: Option<String>,
+    /// The way to the wire.
+    #[serde(deserialize_with = "value::word")]
+    pub backend: Option<Backend>,
+    /// Threads that probe.
+    #[serde(deserialize_with = "value::shards")]
+    pub shards: Option<u16>,
+    /// Probes that leave in a row, at most.
+    #[serde(deserialize_with = "value::burst")]
+    pub burst: Option<u32>,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// Below it each tenant has a store of its own.
+    pub dir: Option<PathBuf>,
+    /// What results become there: `parquet`, `none`, or the URL of a bucket.
+    #[serde(deserialize_with = "value::archive")]
+    pub archive: Option<ArchiveFormat>,
+    /// Room on the disk for what is not yet archived or sent, for each tenant.
+    #[serde(deserialize_with = "value::room")]
+    pub spool_max: Option<u64>,
+    /// What happens when that is full.
+    #[serde(deserialize_with = "value::word")]
+    pub spool_full: Option<SpoolFull>,
+    /// The service that results are sent to, as they come in.
+    pub clickhouse: Option<ClickHouse>,
+}
+
+/// `[store.clickhouse]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClickHouse {
+    /// `http(s)://HOST[:PORT][/DATABASE]`; several are tried in turn.
+    pub urls: Vec<Spanned<String>>,
+    /// Account there.
+    pub user: Option<String>,
+    /// File whose first line is the password.
+    pub password_file: Option<PathBuf>,
+    /// Certificates to trust instead of the public ones.
+    pub ca: Option<PathBuf>,
+}
+
+/// `[exclude]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Exclude {
+    /// Addresses, blocks, ranges.
+    pub targets: Vec<Spanned<String>>,
+    /// Lists of the same, one a line.
+    pub files: Vec<PathBuf>,
+}
+
+/// `[[tenant]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    /// Letters, digits, `.`, `_` and `-`: it is a directory's name, too.
+    pub name: Spanned<String>,
+    /// How much of the node is its own when more is asked for than there is.
+    #[serde(default, deserialize_with = "value::weight")]
+    pub weight: Option<f64>,
+    /// Probes a second that it may send at most.
+    #[serde(default, deserialize_with = "value::rate")]
+    pub max_pps: Option<u64>,
+    /// Targets of all its measurements together, at most.
+    pub max_targets: Option<u64>,
+    /// It may probe these alone: addresses, blocks, ranges.
+    pub allow: Option<Vec<Spanned<String>>>,
+    /// It may not probe these.
+    #[serde(default)]
+    pub deny: Vec<Spanned<String>>,
+    /// Its measurements rest.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+/// `[[measurement]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measurement {
+    /// One of its kind in its tenant.
+    pub name: Spanned<String>,
+    /// Whose it is.
+    pub tenant: Spanned<String>,
+    /// Addresses, blocks, ranges, host names.
+    #[serde(default)]
+    pub targets: Vec<Spanned<String>>,
+    /// Lists of the same, one a line.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
+    /// Between two probes of one target.
+    #[serde(default, deserialize_with = "value::interval")]
+    pub interval: Option<u64>,
+    /// Probes of each target; else no end.
+    #[serde(default, deserialize_with = "value::count")]
+    pub count: Option<u32>,
+    /// How long an answer is waited for.
+    #[serde(default, deserialize_with = "value::timeout")]
+    pub timeout: Option<u64>,
+    /// Payload bytes.
+    #[serde(default, deserialize_with = "value::size")]
+    pub size: Option<u16>,
+    /// Differentiated services code point, by number or name.
+    #[serde(default, deserialize_with = "value::dscp")]
+    pub dscp: Option<u8>,
+    /// TTL or hop limit.
+    #[serde(default, deserialize_with = "value::hop_limit")]
+    pub hop_limit: Option<u8>,
+    /// ECMP paths probed of each target.
+    #[serde(default, deserialize_with = "value::flows")]
+    pub flows: Option<u16>,
+    /// Words of the operator's own, for whoever reads the configuration.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
