@@ -8,6 +8,7 @@ pub mod adapter;
 pub mod archive;
 pub mod backend;
 pub mod cli;
+pub mod daemon;
 pub mod doctor;
 pub mod duration;
 pub mod instance;

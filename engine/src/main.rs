@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use megaping::cli::{self, Request};
 use megaping::say::say;
-use megaping::{archive, doctor, mtr, report, run, schema, trace, upload};
+use megaping::{archive, daemon, doctor, mtr, report, run, schema, trace, upload};
 
 fn main() -> ExitCode {
     let request = match cli::parse_from(std::env::args_os()) {
@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         }),
         Request::Mtr(options) => mtr::run(&options).map_err(|error| error.to_string()),
         Request::Trace(options) => trace::run(&options).map_err(|error| error.to_string()),
+        Request::Run(options) => daemon::run(&options).map_err(|error| error.to_string()),
+        Request::Config(request) => daemon::config::run(&request).map_err(|error| error.to_string()),
         Request::Report(options) => report::run(&options).map_err(|error| error.to_string()),
         Request::Doctor(options) => doctor::run(&options).map_err(|error| error.to_string()),
         Request::Archive(options) => archive::run(&options).map_err(|error| error.to_string()),

@@ -48,6 +48,9 @@ pub struct Class {
 ///
 /// Pure like the core itself: no clock, no socket, no thread, and no allocation once it has begun.
 pub trait Work {
+    /// Whether this kind of work ever leaves out a probe for somebody's share.
+    const SHEDS: bool = false;
+
     /// Says when the first probe may leave; before anything else.
     fn begin(&mut self, start: Nanos);
 

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use megaping_store::place::PlaceUrl;
 
 use super::archive::ArchiveArgs;
+use super::daemon::{ConfigArgs, RunArgs};
 use super::mtr::MtrArgs;
 use super::server::{KeepArgs, SchemaArgs, UploadArgs};
 use super::trace::TraceArgs;
@@ -39,6 +40,10 @@ pub(super) enum Command {
     Mtr(Box<MtrArgs>),
     /// Trace the paths to targets, as many as a list has, at any rate
     Trace(Box<TraceArgs>),
+    /// Measure for many tenants, around the clock, by a configuration
+    Run(RunArgs),
+    /// Check a configuration, or print one
+    Config(ConfigArgs),
     /// Report per target on what a run has stored
     Report(ReportArgs),
     /// Say what this machine has for probing, and which backend it gets

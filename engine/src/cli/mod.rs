@@ -5,6 +5,7 @@
 
 mod archive;
 mod args;
+mod daemon;
 mod mtr;
 mod options;
 mod server;
@@ -13,6 +14,7 @@ pub(crate) mod values;
 
 use std::ffi::OsString;
 
+use crate::daemon::DaemonOptions;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 
@@ -20,6 +22,7 @@ pub use archive::{ArchiveAction, ArchiveOptions, ExportFormat, Selection};
 pub use args::{
     ArchiveFormat, Backend, Cli, DoctorFormat, OutputFormat, ReportFormat, SortKey, SummaryFormat,
 };
+pub use daemon::{ConfigAction, ConfigRequest};
 pub use mtr::MtrOptions;
 pub use options::{DoctorOptions, MeasureOptions, PingOptions, ReportOptions, UsageError};
 pub use server::{SchemaAction, SchemaRequest, SpoolFull, SpoolLimit, SpoolUpload};
@@ -36,6 +39,10 @@ pub enum Request {
     Mtr(Box<MtrOptions>),
     /// `megaping trace`.
     Trace(Box<TraceOptions>),
+    /// `megaping run`.
+    Run(DaemonOptions),
+    /// `megaping config`.
+    Config(ConfigRequest),
     /// `megaping report`.
     Report(ReportOptions),
     /// `megaping doctor`.
@@ -67,6 +74,8 @@ where
         args::Command::Trace(args) => {
             ("trace", trace::trace(*args).map(|trace| Request::Trace(Box::new(trace))))
         }
+        args::Command::Run(args) => ("run", Ok(Request::Run(daemon::run(args)))),
+        args::Command::Config(args) => ("config", Ok(Request::Config(daemon::config(args)))),
         args::Command::Report(args) => ("report", options::report(args).map(Request::Report)),
         args::Command::Doctor(args) => ("doctor", Ok(Request::Doctor(options::doctor(args)))),
         args::Command::Archive(args) => {

@@ -80,6 +80,10 @@ impl Agenda {
             weight: tenant.weight,
         };
         let claims: Vec<Claim> = self.tenants.iter().zip(&demands).map(claim).collect();
-        fair(node_pps, &claims).into_iter().zip(demands).map(|(given, demand)| Share::of(given, demand)).collect()
+        fair(node_pps, &claims)
+            .into_iter()
+            .zip(demands)
+            .map(|(given, demand)| Share::of(given, demand))
+            .collect()
     }
 }

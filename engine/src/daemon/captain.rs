@@ -33,21 +33,20 @@ pub struct Changed {
 pub struct Captain {
     helms: Vec<Helm>,
     roster: SharedRoster,
-    node_pps: f64,
     // By tenant and name.
     running: HashMap<(String, String), Running>,
 }
 
 impl Captain {
-    /// Nothing runs yet. All tenants together may send `node_pps` probes a second.
+    /// Nothing runs yet.
     #[must_use]
-    pub fn new(helms: Vec<Helm>, roster: SharedRoster, node_pps: f64) -> Captain {
-        Captain { helms, roster, node_pps, running: HashMap::new() }
+    pub fn new(helms: Vec<Helm>, roster: SharedRoster) -> Captain {
+        Captain { helms, roster, running: HashMap::new() }
     }
 
-    /// From now on `agenda` holds. Returns when every change was handed over; shards take them within a breath.
+    /// From now on `agenda` holds, and all tenants together may send `node_pps` probes a second. Returns when every
+    /// change was handed over; shards take them within a breath.
     pub fn follow(&mut self, agenda: &Agenda, node_pps: f64) -> Changed {
-        self.node_pps = node_pps;
         let shares = agenda.shares(node_pps);
         let mut changed = Changed::default();
         let mut before = std::mem::take(&mut self.running);
@@ -85,9 +84,7 @@ impl Captain {
             changed.started += 1;
             self.start(key, measurement, share);
         }
-        for helm in &self.helms {
-            helm.clear();
-        }
+        self.tidy();
         changed
     }
 
@@ -142,8 +139,8 @@ fn seed(tenant: &str, measurement: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use megaping_probe::work::{Class, Work};
     use megaping_probe::Nanos;
+    use megaping_probe::work::{Class, Work};
     use megaping_wire::Addr;
 
     use super::super::agenda::Tenant;
@@ -191,7 +188,7 @@ mod tests {
     fn an_agenda_touches_what_differs_and_shares_follow_it() {
         let (mut work, helm) = FleetWork::new(0);
         let roster = SharedRoster::default();
-        let mut captain = Captain::new(vec![helm], roster.clone(), 1000.0);
+        let mut captain = Captain::new(vec![helm], roster.clone());
         work.begin(Nanos(0));
         let first = agenda(
             &[("acme", 1.0, false), ("greedy", 1.0, false)],

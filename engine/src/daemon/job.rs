@@ -1,6 +1,8 @@
 //! The daemon's run: shards with fleets, and a main thread that follows the configuration.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use megaping_ring::{Clock, Monotonic};
 
@@ -11,27 +13,155 @@ use super::roster::SharedRoster;
 use super::work::{FleetWork, Helm};
 use crate::cli::PingOptions;
 use crate::keeper::Keep;
-use crate::run::{Job, RunError, Scene, until_done_quietly};
+use crate::run::{Job, LiveTargets, RunError, RunPlan, Scene, stop_all, until_done};
 use crate::say::say;
+use crate::targets::TargetSet;
 
 /// The configuration's files are looked at so often.
 const LOOK: Duration = Duration::from_millis(500);
+/// Of the node's limit so much is given away: the rest is for what has to be made up for.
+const GIVEN: f64 = 0.99;
 
 /// What a daemon does.
 pub(super) struct DaemonJob<'a> {
     pub options: &'a PingOptions,
+    pub plan: RunPlan,
     pub source: Source,
     pub loaded: Loaded,
     pub roster: SharedRoster,
     pub helms: Vec<Helm>,
-    pub reloads: Reloads,
+    /// Set by SIGHUP.
+    pub reload: Arc<AtomicBool>,
+    pub duration: Option<Duration>,
+    /// Where next hops are looked up for, on rings that send frames.
+    pub live: Option<Arc<LiveTargets>>,
 }
 
-/// How often the configuration was read anew.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Reloads {
-    /// And followed.
-    pub done: u64,
-    /// And refused: the one before held on.
-    pub refused: u64,
+impl Job for DaemonJob<'_> {
+    type Work = FleetWork;
+
+    fn keeper(&mut self) -> Result<Option<Box<dyn Keep>>, RunError> {
+        for tenant in &self.loaded.agenda.tenants {
+            self.roster.lock().account(&tenant.name);
+        }
+        let mut keepers = TenantKeepers::new(self.options, self.roster.clone());
+        keepers.open()?;
+        Ok(Some(Box::new(keepers)))
+    }
+
+    fn work(&mut self, _shard: u16) -> FleetWork {
+        let (work, helm) = FleetWork::new(unix_offset_ns());
+        self.helms.push(helm);
+        work
+    }
+
+    fn routes_follow(&mut self, live: Arc<LiveTargets>) {
+        self.live = Some(live);
+    }
+
+    fn watch(&mut self, scene: &Scene<'_, '_>) {
+        let helms = std::mem::take(&mut self.helms);
+        let mut captain = Captain::new(helms, self.roster.clone());
+        let changed = captain.follow(&self.loaded.agenda, self.node_pps());
+        say(format_args!("megaping: {}", self.describe(changed)));
+        let began = Instant::now();
+        let mut looked = began;
+        let (plan, timeout_ns) = (self.plan, self.options.timeout_ns);
+        until_done(scene, &plan, timeout_ns, false, || {
+            if self.duration.is_some_and(|duration| began.elapsed() >= duration) {
+                stop_all(scene.boards);
+            }
+            let asked = self.reload.swap(false, Ordering::Relaxed);
+            if asked || looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                if self.source.has_changed() || asked {
+                    self.reload(&mut captain);
+                }
+                captain.tidy();
+            }
+            false
+        });
+    }
+}
+
+impl DaemonJob<'_> {
+    fn node_pps(&self) -> f64 {
+        self.loaded.options.rate_pps.unwrap_or(0) as f64 * GIVEN
+    }
+
+    fn describe(&self, changed: Changed) -> String {
+        let Changed { started, ended, untouched } = changed;
+        let (tenants, targets) = (self.loaded.agenda.tenants.len(), self.loaded.addresses.len());
+        let demand_pps: f64 = self.loaded.agenda.demands_pps().iter().sum();
+        format!(
+            "{tenants} tenants, {targets} targets, {demand_pps:.0} probes/s asked for, {:.0} at most; measurements: \
+             {started} begin, {ended} end, {untouched} untouched",
+            self.node_pps()
+        )
+    }
+
+    /// Follows the configuration as it is now; one that is wrong, or that takes another process, changes nothing.
+    fn reload(&mut self, captain: &mut Captain) {
+        let loaded = self.source.load().map_err(|error| error.to_string());
+        let loaded = loaded.and_then(|loaded| match unlike(&self.loaded, &loaded) {
+            Some(why) => Err(why),
+            None => Ok(loaded),
+        });
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(why) => {
+                say(format_args!("{why}\nmegaping: the configuration before it holds on"));
+                return;
+            }
+        };
+        self.source.watch(&loaded.files);
+        if let Some(live) = &self.live {
+            live.replace(Arc::new(TargetSet::of_addresses(&loaded.addresses)));
+        }
+        self.loaded = loaded;
+        let changed = captain.follow(&self.loaded.agenda, self.node_pps());
+        for note in &self.loaded.notes {
+            say(format_args!("megaping: {note}"));
+        }
+        say(format_args!("megaping: reloaded: {}", self.describe(changed)));
+    }
+}
+
+/// What a running process cannot change: its way to the wire, its memory, and where it writes.
+fn unlike(before: &Loaded, after: &Loaded) -> Option<String> {
+    let (old, new) = (&before.options, &after.options);
+    let has = |loaded: &Loaded, v4: bool| loaded.addresses.iter().any(|address| address.is_v4() == v4);
+    let new_family = |v4| has(after, v4) && !has(before, v4);
+    let what = if old.interface != new.interface {
+        "node.interface"
+    } else if old.backend != new.backend {
+        "node.backend"
+    } else if old.shards != new.shards {
+        "node.shards"
+    } else if old.burst != new.burst {
+        "node.burst"
+    } else if old.rate_pps < new.rate_pps {
+        "a higher node.max_pps"
+    } else if old.timeout_ns < new.timeout_ns {
+        "a longer timeout than any before"
+    } else if old.payload_len < new.payload_len {
+        "a larger size than any before"
+    } else if (&old.store, &old.archive, &old.upload, &old.spool_limit)
+        != (&new.store, &new.archive, &new.upload, &new.spool_limit)
+    {
+        "another [store]"
+    } else if new_family(true) {
+        "the first target of IPv4"
+    } else if new_family(false) {
+        "the first target of IPv6"
+    } else {
+        return None;
+    };
+    Some(format!("{}: {what} takes a restart", after.files[0].display()))
+}
+
+/// How far Unix time is ahead of the shards' clock.
+fn unix_offset_ns() -> u64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |unix| unix.as_nanos() as u64);
+    unix.saturating_sub(Monotonic.now_ns())
 }

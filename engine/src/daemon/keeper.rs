@@ -35,7 +35,7 @@ pub struct TenantKeepers {
 const COMPLAIN_AGAIN: Duration = Duration::from_mins(1);
 
 struct Account {
-    keeper: Option<Keeper>,
+    keeper: Option<Box<Keeper>>,
     rows: Vec<Outcome>,
 }
 
@@ -44,7 +44,15 @@ impl TenantKeepers {
     #[must_use]
     pub fn new(options: &PingOptions, roster: SharedRoster) -> TenantKeepers {
         let dir = options.store.clone();
-        TenantKeepers { options: options.clone(), dir, roster, keepers: BTreeMap::new(), refused: 0, complaint: Complaint::default(), opened: 0 }
+        TenantKeepers {
+            options: options.clone(),
+            dir,
+            roster,
+            keepers: BTreeMap::new(),
+            refused: 0,
+            complaint: Complaint::default(),
+            opened: 0,
+        }
     }
 
     /// Opens the stores of all tenants that have none, so that one that cannot be opened is known before the first probe.
@@ -55,7 +63,7 @@ impl TenantKeepers {
         let tenants: Vec<_> = self.roster.lock().accounts().iter().map(|(name, _)| name.clone()).collect();
         for (account, tenant) in tenants.iter().enumerate() {
             if self.keepers.get(&account).is_none_or(|account| account.keeper.is_none()) {
-                let keeper = Keeper::open_among(&self.of(tenant), tenants.len())?;
+                let keeper = Keeper::open_among(&self.of(tenant), tenants.len())?.map(Box::new);
                 self.keepers.insert(account, Account { keeper, rows: Vec::new() });
             }
         }
@@ -90,7 +98,8 @@ impl TenantKeepers {
                 self.refused += 1;
                 continue;
             };
-            let account = self.keepers.entry(account).or_insert_with(|| Account { keeper: None, rows: Vec::new() });
+            let account =
+                self.keepers.entry(account).or_insert_with(|| Account { keeper: None, rows: Vec::new() });
             // In the tenant's own store a target is a number in its list.
             account.rows.push(Outcome { target: row.target & u64::from(u32::MAX), ..*row });
         }
@@ -124,7 +133,7 @@ impl Keep for TenantKeepers {
     fn tick(&mut self, now: Instant) -> Result<(), StoreError> {
         self.open_new();
         let TenantKeepers { keepers, complaint, .. } = self;
-        for keeper in keepers.values_mut().filter_map(|account| account.keeper.as_mut()) {
+        for keeper in keepers.values_mut().filter_map(|account| account.keeper.as_deref_mut()) {
             if let Err(error) = keeper.tick(now) {
                 complaint.say(&error);
             }
@@ -134,8 +143,8 @@ impl Keep for TenantKeepers {
 
     /// Only when nobody has room: one tenant's full store is no reason to leave out others' probes.
     fn is_shedding(&self) -> bool {
-        let mut open = self.keepers.values().filter_map(|account| account.keeper.as_ref()).peekable();
-        open.peek().is_some() && open.all(Keeper::is_shedding)
+        let mut open = self.keepers.values().filter_map(|account| account.keeper.as_deref()).peekable();
+        open.peek().is_some() && open.all(|keeper| keeper.is_shedding())
     }
 
     fn close(self: Box<Self>) -> (Kept, Result<(), StoreError>) {
@@ -160,7 +169,9 @@ struct Complaint {
 impl Complaint {
     fn say(&mut self, error: &dyn std::error::Error) {
         if self.said.is_none_or(|said| said.elapsed() >= COMPLAIN_AGAIN) {
-            say(format_args!("megaping: {error} (its tenant's results are counted as rejected until it can)"));
+            say(format_args!(
+                "megaping: {error} (its tenant's results are counted as rejected until it can)"
+            ));
             self.said = Some(Instant::now());
         }
     }

@@ -55,7 +55,8 @@ impl Roster {
         let owner = Owner { tenant, measurement: measurement.into() };
         let seat = Some(Seat { owner, account, counts: Counts::default(), ended: None });
         let is_free = |seat: &Option<Seat>| {
-            seat.as_ref().is_none_or(|seat| seat.ended.is_some_and(|ended| now.duration_since(ended) > QUARANTINE))
+            seat.as_ref()
+                .is_none_or(|seat| seat.ended.is_some_and(|ended| now.duration_since(ended) > QUARANTINE))
         };
         let slot = self.seats.iter().position(is_free).unwrap_or(self.seats.len());
         if slot == self.seats.len() {
@@ -113,11 +114,7 @@ mod tests {
     fn a_slot_is_used_again_when_its_probes_have_ended_and_tenants_keep_their_counts() {
         let mut roster = Roster::default();
         let start = Instant::now();
-        let outcome = |slot: u32, verdict| Outcome {
-            target: u64::from(slot) << 32 | 7,
-            verdict,
-            ..blank()
-        };
+        let outcome = |slot: u32, verdict| Outcome { target: u64::from(slot) << 32 | 7, verdict, ..blank() };
         let first = roster.sit("acme", "web", start);
         let second = roster.sit("globex", "web", start);
         assert_eq!(roster.count(&outcome(first, Verdict::Answered)), Some(0));

@@ -54,7 +54,8 @@ impl FleetWork {
     /// An empty one, and its helm; Unix time is `unix_offset_ns` ahead of the shard's clock.
     #[must_use]
     pub fn new(unix_offset_ns: u64) -> (FleetWork, Helm) {
-        let helm = Helm { changes: Arc::new(ArrayQueue::new(CHANGES)), over: Arc::new(ArrayQueue::new(CHANGES)) };
+        let helm =
+            Helm { changes: Arc::new(ArrayQueue::new(CHANGES)), over: Arc::new(ArrayQueue::new(CHANGES)) };
         (FleetWork { fleet: Fleet::new(unix_offset_ns), helm: helm.clone() }, helm)
     }
 
@@ -78,6 +79,8 @@ impl FleetWork {
 }
 
 impl Work for FleetWork {
+    const SHEDS: bool = true;
+
     fn begin(&mut self, start: Nanos) {
         self.fleet.begin(start);
     }

@@ -13,11 +13,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::error::NetError;
+use super::live::LiveTargets;
 use super::netlink::{Link, Netlink};
 use super::routes::{self, Choice};
 use super::table::{Shared, State, Table};
 use crate::say::say;
-use crate::targets::TargetSet;
 
 /// How often the way out is looked at when the kernel tells nothing.
 const LOOK: Duration = Duration::from_millis(250);
@@ -38,7 +38,7 @@ pub type Check = Box<dyn Fn() -> Option<String> + Send>;
 /// What it takes to find everything again.
 pub(super) struct Source {
     pub netlink: Netlink,
-    pub targets: Arc<TargetSet>,
+    pub targets: Arc<LiveTargets>,
     pub choice: Choice,
     pub link: Link,
     pub nudger: Nudger,
@@ -100,7 +100,9 @@ impl Source {
 
     /// Routes that lead elsewhere, or nowhere, change nothing: packets go on as they went.
     fn read_routes(&mut self, table: &mut Table) {
-        let Ok(found) = routes::find(&mut self.netlink, &self.targets, &self.choice) else { return };
+        let Ok(found) = routes::find(&mut self.netlink, &self.targets.current(), &self.choice) else {
+            return;
+        };
         if found.link.index != self.link.index || found.routes == *table.routes {
             return;
         }
@@ -174,7 +176,7 @@ impl Drop for Keeper {
 }
 
 fn keep(source: &mut Source, news: &Netlink, shared: &Shared, check: Option<&Check>, stop: &AtomicBool) {
-    let mut asked = Instant::now();
+    let (mut asked, mut targets) = (Instant::now(), source.targets.generation());
     let mut dropped = source.netlink.tx_dropped(source.link.index).ok();
     while !stop.load(Ordering::Relaxed) {
         wait(news);
@@ -188,7 +190,9 @@ fn keep(source: &mut Source, news: &Netlink, shared: &Shared, check: Option<&Che
             shared.dropped(dropped.map_or(0, |before| now.saturating_sub(before)));
             dropped = Some(now);
         }
-        let changed = news.had_news();
+        let generation = source.targets.generation();
+        let changed = news.had_news() || generation != targets;
+        targets = generation;
         if !changed && asked.elapsed() < ASK_AGAIN {
             continue;
         }

@@ -11,6 +11,7 @@
 
 mod error;
 mod keeper;
+mod live;
 mod netlink;
 mod routes;
 mod table;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 pub use error::NetError;
 pub use keeper::Check;
 use keeper::{Keeper, Nudger, Source};
+pub use live::LiveTargets;
 pub use netlink::{Link, Netlink};
 pub use routes::Choice;
 pub use table::{Hopper, NO_HOP};
@@ -36,6 +38,7 @@ pub struct WayOut {
     pub sources: [Option<IpAddr>; 2],
     /// Next hops that have not answered yet; probes to them are not sent until they do.
     pub silent: Vec<IpAddr>,
+    targets: Arc<LiveTargets>,
     shared: Arc<Shared>,
     source: Option<Source>,
     keeper: Option<Keeper>,
@@ -58,13 +61,23 @@ impl WayOut {
         let mut table =
             Table { macs: vec![None; hops.len()], routes: Arc::new(found.routes), state: State::Up };
         let nudger = Nudger::new(link.index);
-        let mut source = Source { netlink, targets: Arc::clone(targets), choice, link: link.clone(), nudger };
+        let targets = Arc::new(LiveTargets::new(Arc::clone(targets)));
+        let mut source =
+            Source { netlink, targets: Arc::clone(&targets), choice, link: link.clone(), nudger };
         let silent = source.resolve(&mut table).map_err(asking)?;
         if let (Some(first), true) = (silent.first(), silent.len() == hops.len()) {
             return Err(NetError::SilentHops { first: *first, interface: link.name });
         }
         let shared = Shared::new(table);
-        Ok(WayOut { link, sources: found.sources, silent, shared, source: Some(source), keeper: None })
+        Ok(WayOut {
+            link,
+            sources: found.sources,
+            silent,
+            targets,
+            shared,
+            source: Some(source),
+            keeper: None,
+        })
     }
 
     /// Starts the thread that follows changes, as long as this lives. `check` is asked a few times a second
@@ -77,6 +90,12 @@ impl WayOut {
             self.keeper = Some(Keeper::start(source, Arc::clone(&self.shared), check)?);
         }
         Ok(())
+    }
+
+    /// What next hops are looked up for: may be replaced at any time.
+    #[must_use]
+    pub fn targets(&self) -> Arc<LiveTargets> {
+        Arc::clone(&self.targets)
     }
 
     /// How many next hops are known.

@@ -1,12 +1,14 @@
 //! What a run is for: the work of its shards, and what the main thread does meanwhile.
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
 use megaping_probe::{Ping, Work};
 
 use super::{RunError, RunPlan, Walk, watch};
 use crate::cli::{OutputFormat, PingOptions};
 use crate::keeper::{Keep, Keeper};
+use crate::net::LiveTargets;
 
 /// A kind of run.
 pub(crate) trait Job {
@@ -24,6 +26,9 @@ pub(crate) trait Job {
 
     /// The part of one shard; asked once for each, in order.
     fn work(&mut self, shard: u16) -> Self::Work;
+
+    /// Is given what next hops are looked up for, on rings that send frames: for a job whose targets change.
+    fn routes_follow(&mut self, _live: Arc<LiveTargets>) {}
 
     /// What the main thread does: returns when every shard has ended.
     fn watch(&mut self, scene: &watch::Scene<'_, '_>);

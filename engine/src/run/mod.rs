@@ -35,6 +35,7 @@ use crate::cli::{PingOptions, UsageError};
 use crate::instance::Instance;
 use crate::keeper::{self, Keep, KeepError};
 use crate::mailbox::posts;
+pub(crate) use crate::net::LiveTargets;
 use crate::net::NetError;
 use crate::output::Printer;
 use crate::privileges::{self, Capabilities};
@@ -173,6 +174,7 @@ pub(crate) fn start<J: Job>(
             let xdp::Xdp { rings, mut ground } = *xdp;
             run.note(&mut ground.notes);
             run.plan.sources = ground.sources();
+            run.job.routes_follow(ground.way.targets());
             run.give_up_privileges(Capabilities::empty())?;
             ground.keep()?;
             run.go("xdp", rings)
@@ -181,6 +183,7 @@ pub(crate) fn start<J: Job>(
             let kernel::KernelRings { rings, mut ground } = *rings;
             run.note(&mut ground.notes);
             run.plan.sources = ground.sources();
+            run.job.routes_follow(ground.way.targets());
             run.give_up_privileges(kernel::capabilities())?;
             ground.keep()?;
             run.go("kernel", rings)

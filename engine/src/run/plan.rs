@@ -130,6 +130,25 @@ impl RunPlan {
         self.pace_pps
     }
 
+    /// Plans a daemon's work on `targets` targets, which come and go: by the rate of `options`, whatever there is to probe.
+    ///
+    /// # Errors
+    /// As [`RunPlan::new`].
+    pub fn of_fleet(options: &PingOptions, targets: u64) -> Result<RunPlan, RunError> {
+        let shards = options.shards;
+        let targets = targets.max(shards.into());
+        let plan = RunPlan::new(options, targets)?;
+        let pps = options.rate_pps.unwrap_or(POLITE_PPS) as f64;
+        let in_flight = pps * (options.timeout_ns as f64 / 1e9) * 1.03;
+        if in_flight > IN_FLIGHT_MAX {
+            return Err(RunError::TooManyInFlight {
+                in_flight: in_flight as u64,
+                most: IN_FLIGHT_MAX as u64,
+            });
+        }
+        Ok(RunPlan { shards, round_ns: INTERVAL_NS.into(), pace_pps: pps, in_flight, ..plan })
+    }
+
     /// Plans the watching of paths to `targets` targets.
     ///
     /// # Errors

@@ -67,12 +67,13 @@ mod tests {
     #[test]
     fn an_area_has_its_blocks_and_ranges_and_takes_no_names() {
         let place = || Place::in_file("megaping.toml", 7);
-        let area = |items: &[&str]| {
-            Area::read(items.iter().map(|item| (*item, place())), std::iter::empty())
-        };
-        let area_of = area(&["192.0.2.0/25", "198.51.100.7", "2001:db8::/126", "192.0.2.200-192.0.2.210"]).unwrap();
+        let area = |items: &[&str]| Area::read(items.iter().map(|item| (*item, place())), std::iter::empty());
+        let area_of =
+            area(&["192.0.2.0/25", "198.51.100.7", "2001:db8::/126", "192.0.2.200-192.0.2.210"]).unwrap();
         let has = |text: &str| area_of.has(&text.parse::<std::net::IpAddr>().unwrap().into());
-        assert!(["192.0.2.0", "192.0.2.127", "198.51.100.7", "2001:db8::3", "192.0.2.205"].into_iter().all(has));
+        assert!(
+            ["192.0.2.0", "192.0.2.127", "198.51.100.7", "2001:db8::3", "192.0.2.205"].into_iter().all(has)
+        );
         assert!(!["192.0.1.255", "192.0.2.128", "198.51.100.8", "2001:db8::4", "::"].into_iter().any(has));
         let error = area(&["example.net"]).unwrap_err().to_string();
         assert!(error.starts_with("megaping.toml:7: 'example.net'"), "{error}");

@@ -1,12 +1,14 @@
 //! Collects items and makes a [`TargetSet`] of them.
 
 use std::fmt::Display;
+use std::path::Path;
 
 use megaping_wire::Addr;
 
 use super::area::Area;
 use super::error::{ItemError, Place, TargetError};
 use super::item::{self, Item};
+use super::list;
 use super::resolve::{self, Host};
 use super::set::TargetSet;
 use super::span::{self, Span};
@@ -80,6 +82,14 @@ impl TargetBuilder {
             Err(problem) => return Err(wrong(item, place, problem)),
         }
         Ok(())
+    }
+
+    /// Adds what a list names, one item a line.
+    ///
+    /// # Errors
+    /// [`TargetError`] when it cannot be read, or as [`TargetBuilder::add`].
+    pub fn add_list(&mut self, path: &Path) -> Result<(), TargetError> {
+        list::read(path, |item, place| self.add(item, place))
     }
 
     /// Takes a whole area out of the targets.

@@ -94,7 +94,7 @@ pub fn load(request: &TargetRequest) -> Result<TargetSet, TargetError> {
         builder.add(item, &Place::command_line())?;
     }
     for path in &request.files {
-        list::read(path, |item, place| builder.add(item, place))?;
+        builder.add_list(path)?;
     }
     for path in &request.excludes {
         list::read(path, |item, place| builder.exclude(item, place))?;

@@ -81,6 +81,24 @@ impl TargetSet {
         TargetSet { v4, v6, ranges, len, names, duplicates: 0, excluded: 0, families }
     }
 
+    /// The set of some addresses.
+    #[must_use]
+    pub fn of_addresses(addresses: &[Addr]) -> TargetSet {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for address in addresses {
+            if address.is_v4() {
+                v4.push(u32::from_be_bytes(address.v4_octets()));
+            } else {
+                v6.push(address.to_bits());
+            }
+        }
+        v4.sort_unstable();
+        v4.dedup();
+        v6.sort_unstable();
+        v6.dedup();
+        TargetSet::new(v4, v6, &[], Vec::new())
+    }
+
     /// How many targets; at least one, at most 2^48.
     #[inline]
     #[must_use]

@@ -1,11 +1,11 @@
 //! From an entry of the in-flight table to the outcome of its probe.
 
 use super::Plan;
-use crate::work::Class;
 use crate::border::{Arrival, Kind, Stamp};
 use crate::inflight::Entry;
 use crate::outcome::{Marks, Outcome, StampSource, Verdict};
 use crate::time::Nanos;
+use crate::work::Class;
 use megaping_wire::Addr;
 
 pub(super) fn outcome(entry: &Entry, verdict: Verdict) -> Outcome {

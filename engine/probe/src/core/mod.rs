@@ -1,19 +1,18 @@
 //! The probing core of one shard: what to send next, and what became of it.
 //!
 //! Whom to probe and when is a [`Work`]'s to say; pace, identity, in-flight table, matching, expiry and ledger
-//! are here, and the same for all. In this file: orders, and the passing of time. `matching` takes what the ring
-//! reports and what arrives; `ending` makes outcomes.
+//! are here, and the same for all. In this file: orders. `matching` takes what the ring reports and what arrives, `passing`
+//! ends what time has run out for, `ending` makes outcomes.
 
 mod ending;
 mod matching;
-
-use ending::outcome;
+mod passing;
 
 use crate::border::Order;
 use crate::identity::Identity;
 use crate::inflight::{Entry, InFlight, State};
 use crate::ledger::Ledger;
-use crate::outcome::{Marks, Outcome, Unsent, Verdict};
+use crate::outcome::{Outcome, Unsent};
 use crate::pace::Pace;
 use crate::schedule::Appointment;
 use crate::time::Nanos;
@@ -64,7 +63,12 @@ pub struct Core<W> {
     stopping: bool,
     rtt_max_ns: u64,
     dropped_at: Nanos,
+    // Probes that were left out between two orders: their outcomes are made at the next tick.
+    left_out: Vec<Outcome>,
 }
+
+/// Probes that may be left out between two ticks: some times as many as may leave.
+const LEFT_OUT_MAX: usize = 4096;
 
 impl<W: Work> Core<W> {
     /// The core of a shard; allocates everything it will ever need.
@@ -79,6 +83,7 @@ impl<W: Work> Core<W> {
             stopping: false,
             rtt_max_ns: 0,
             dropped_at: Nanos(0),
+            left_out: Vec::with_capacity(if W::SHEDS { LEFT_OUT_MAX } else { 0 }),
             plan,
             work,
             identity,
@@ -94,14 +99,20 @@ impl<W: Work> Core<W> {
     /// that storage has room for, those in flight included.
     #[inline]
     pub fn next_order(&mut self, now: Nanos, seats: usize) -> Option<Order> {
-        let due = self.work.due()?;
-        if due > now || self.shedding || self.work.is_shed() || self.work.is_overdue(due) {
-            return None;
-        }
-        if self.ledger.in_flight as usize >= seats {
-            self.starved = true;
-            return None;
-        }
+        let due = loop {
+            let due = self.work.due()?;
+            if due > now || self.shedding || self.work.is_overdue(due) {
+                return None;
+            }
+            if self.ledger.in_flight as usize + self.left_out.len() >= seats {
+                self.starved = true;
+                return None;
+            }
+            if !(W::SHEDS && self.work.is_shed()) {
+                break due;
+            }
+            self.leave_out()?;
+        };
         if self.table.is_full() || !self.pace.take(now) {
             return None;
         }
@@ -150,72 +161,6 @@ impl<W: Work> Core<W> {
     #[inline]
     pub fn breathe(&mut self, now: Nanos) {
         self.work.breathe(now);
-    }
-
-    /// Lets time pass: ends what nobody answered, and skips what is overdue. Makes at most `quota` outcomes,
-    /// and skips no more than the `seats` allow (rows that are free, as in [`Core::next_order`]). Returns how
-    /// many outcomes it made. `now` is a time up to which everything that arrived has been shown to the core.
-    #[inline]
-    pub fn on_tick(&mut self, now: Nanos, seats: usize, quota: u32, mut emit: impl FnMut(Outcome)) -> u32 {
-        let mut left = quota;
-        while left > 0 {
-            let Some(entry) = self.table.oldest() else { break };
-            if entry.state == State::Ordered {
-                break;
-            }
-            if entry.state == State::Flying {
-                if now.since(entry.at) <= self.plan.timeout_ns {
-                    break;
-                }
-                entry.state = State::Lost;
-                let mut lost = outcome(entry, Verdict::Lost);
-                if self.dropped_at >= lost.at && self.dropped_at > Nanos(0) {
-                    lost.marks = lost.marks.with(Marks::SELF_INFLICTED);
-                }
-                self.ledger.close(Verdict::Lost);
-                self.work.on_end(&lost, None);
-                emit(lost);
-                left -= 1;
-            }
-            self.table.pass_oldest();
-        }
-        // Each loss has taken its seat, and is in flight no more.
-        let seats = seats.saturating_sub((quota - left) as usize);
-        quota - left + self.skip_overdue(now, seats, left, emit)
-    }
-
-    fn skip_overdue(&mut self, now: Nanos, seats: usize, quota: u32, mut emit: impl FnMut(Outcome)) -> u32 {
-        let free = (seats as u64).saturating_sub(self.ledger.in_flight);
-        let most = free.min(u64::from(quota)) as u32;
-        for skipped in 0..most {
-            let sheds = self.shedding || self.work.is_shed();
-            match self.work.due() {
-                Some(due) if due <= now && (sheds || self.work.is_overdue(due)) => {}
-                _ => return skipped,
-            }
-            let Some(task) = self.work.take() else { return skipped };
-            let reason = match (sheds, self.starved) {
-                (true, _) => Unsent::Shed,
-                (false, true) => Unsent::Backpressure,
-                (false, false) => Unsent::Overdue,
-            };
-            let entry = Entry {
-                destination: task.destination,
-                at: task.due,
-                target: task.target,
-                seq: task.seq,
-                flow: task.flow,
-                size: self.work.class(task.target, self.plan.class()).payload_len,
-                hop_limit: task.hop_limit,
-                ..Entry::default()
-            };
-            self.ledger.scheduled += 1;
-            self.ledger.unsent[reason as usize] += 1;
-            let skipped = outcome(&entry, Verdict::Unsent(reason));
-            self.work.on_end(&skipped, None);
-            emit(skipped);
-        }
-        most
     }
 
     /// When the core wants to be asked again; `None` when it has nothing to wait for.
@@ -288,7 +233,7 @@ impl<W: Work> Core<W> {
     /// Whether nothing is due any more and nothing is in flight that could change it.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.ledger.in_flight == 0 && self.work.due().is_none()
+        self.ledger.in_flight == 0 && self.left_out.is_empty() && self.work.due().is_none()
     }
 
     /// The longest round trip so far, in nanoseconds: how long a duplicate may still be on its way.

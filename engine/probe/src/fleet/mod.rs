@@ -16,6 +16,7 @@ mod tests;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use crate::time::Nanos;
 use crate::work::{Class, Task, Work};
@@ -100,6 +101,8 @@ impl Fleet {
 }
 
 impl Work for Fleet {
+    const SHEDS: bool = true;
+
     fn begin(&mut self, _start: Nanos) {
         self.look();
     }
@@ -112,7 +115,8 @@ impl Work for Fleet {
         if now.since(*due) <= LATE_MAX_NS.0 {
             return;
         }
-        let late_max_ns = self.circles[*slot as usize].as_ref().map_or(LATE_MAX_NS.1, |circle| circle.late_max_ns());
+        let late_max_ns =
+            self.circles[*slot as usize].as_ref().map_or(LATE_MAX_NS.1, |circle| circle.late_max_ns());
         if now.since(*due) > late_max_ns {
             self.skip_before = now - late_max_ns / 4;
         }
@@ -140,9 +144,13 @@ impl Work for Fleet {
         let circle = self.circles[slot as usize].as_mut()?;
         let task = circle.take();
         match circle.due() {
-            Some(due) => *head = Reverse((due, slot)),
-            None => drop(std::collections::binary_heap::PeekMut::pop(head)),
+            Some(due) => {
+                *head = Reverse((due, slot));
+                drop(head);
+            }
+            None => drop(PeekMut::pop(head)),
         }
+        // The queue is in order again.
         self.look();
         task
     }

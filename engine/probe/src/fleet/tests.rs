@@ -85,7 +85,9 @@ fn what_comes_and_goes_beside_a_target_does_not_move_it_and_neither_does_a_resta
     // Another process, whose clock began at another time.
     let mut again = Fleet::new(UNIX_OFFSET_NS + 2 * SECOND);
     start(&mut again, &quiet, (0, 1), 0);
-    seen.extend(dues(take(&mut again, 2 * SECOND)).into_iter().map(|(target, due)| (target, due + 2 * SECOND)));
+    seen.extend(
+        dues(take(&mut again, 2 * SECOND)).into_iter().map(|(target, due)| (target, due + 2 * SECOND)),
+    );
     assert_eq!(seen, expected);
 }
 

@@ -1,11 +1,12 @@
 //! The daemon's configuration: from a file to an [`Agenda`], or to everything that is wrong with it.
 
+mod command;
 mod error;
 mod file;
 mod resolve;
-mod value;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use megaping_wire::Addr;
 
 use super::agenda::Agenda;
 use crate::cli::PingOptions;
-pub use error::{ConfigError, Problem};
+pub use command::run;
 use error::Text;
+pub use error::{ConfigError, Problem};
 
 /// A configuration, read and checked.
 #[derive(Clone, PartialEq, Debug)]

@@ -12,7 +12,9 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Problem, Text};
 use super::{Loaded, file};
-use crate::cli::{ArchiveFormat, Backend, OutputFormat, Payload, PingOptions, SpoolFull, SpoolLimit, SummaryFormat};
+use crate::cli::{
+    ArchiveFormat, Backend, OutputFormat, Payload, PingOptions, SpoolFull, SpoolLimit, SummaryFormat,
+};
 use crate::daemon::agenda::{Agenda, Measurement, Tenant};
 use crate::targets::{Area, TargetBuilder, TargetError, TargetRequest};
 
@@ -48,30 +50,41 @@ struct Limits {
 
 pub(super) fn resolve(path: &Path, text: &Text<'_>, file: file::File) -> Result<Loaded, ConfigError> {
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut reader = Reader { text, base, files: vec![path.to_owned()], problems: Vec::new(), notes: Vec::new() };
+    let mut reader =
+        Reader { text, base, files: vec![path.to_owned()], problems: Vec::new(), notes: Vec::new() };
     let lists: Vec<PathBuf> = file.exclude.files.iter().map(|list| reader.list(list)).collect();
     let excluded = reader.area(&file.exclude.targets, &lists);
     let (tenants, mut limits) = reader.tenants(&file.tenant);
-    let places: HashMap<&str, usize> = tenants.iter().enumerate().map(|(at, tenant)| (tenant.name.as_str(), at)).collect();
+    let places: HashMap<&str, usize> =
+        tenants.iter().enumerate().map(|(at, tenant)| (tenant.name.as_str(), at)).collect();
     let mut measurements = Vec::new();
     let mut names = BTreeSet::new();
     for measurement in file.measurement.iter().take(MOST_MEASUREMENTS) {
         let Some(&tenant) = places.get(measurement.tenant.get_ref().as_str()) else {
             let name = measurement.tenant.get_ref();
-            reader.wrong(&measurement.tenant, format!("there is no tenant \"{name}\": add a [[tenant]] of that name"));
+            reader.wrong(
+                &measurement.tenant,
+                format!("there is no tenant \"{name}\": add a [[tenant]] of that name"),
+            );
             continue;
         };
         reader.check_name(&measurement.name);
         if !names.insert((tenant, measurement.name.get_ref().clone())) {
             let name = measurement.name.get_ref();
-            reader.wrong(&measurement.name, format!("the tenant has a measurement \"{name}\" already: name it otherwise"));
+            reader.wrong(
+                &measurement.name,
+                format!("the tenant has a measurement \"{name}\" already: name it otherwise"),
+            );
         }
         let targets = reader.targets(measurement, &excluded, &mut limits[tenant]);
         measurements.push(meant(measurement, tenant, targets));
     }
     if file.measurement.len() > MOST_MEASUREMENTS {
         let last = &file.measurement[MOST_MEASUREMENTS].name;
-        reader.wrong(last, format!("more than {MOST_MEASUREMENTS} measurements: give one measurement more targets"));
+        reader.wrong(
+            last,
+            format!("more than {MOST_MEASUREMENTS} measurements: give one measurement more targets"),
+        );
     }
     let agenda = Agenda { tenants, measurements };
     let options = reader.options(&file, &agenda);
@@ -79,7 +92,8 @@ pub(super) fn resolve(path: &Path, text: &Text<'_>, file: file::File) -> Result<
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
-    let mut addresses: Vec<Addr> = agenda.measurements.iter().flat_map(|m| m.targets.iter().copied()).collect();
+    let mut addresses: Vec<Addr> =
+        agenda.measurements.iter().flat_map(|m| m.targets.iter().copied()).collect();
     addresses.sort_unstable();
     addresses.dedup();
     Ok(Loaded { options, agenda, addresses: addresses.into(), files, notes })
@@ -126,7 +140,8 @@ impl Reader<'_> {
     fn check_name(&mut self, name: &Spanned<String>) {
         let text = name.get_ref();
         let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if text.is_empty() || text.len() > LONGEST_NAME || text.starts_with('.') || !text.bytes().all(is_good) {
+        if text.is_empty() || text.len() > LONGEST_NAME || text.starts_with('.') || !text.bytes().all(is_good)
+        {
             self.wrong(
                 name,
                 format!(
@@ -170,7 +185,10 @@ impl Reader<'_> {
             builder.add_list(&self.list(file)).unwrap_or_else(&mut note);
         }
         if written.targets.is_empty() && written.files.is_empty() {
-            self.wrong(&written.name, "nothing to measure: give it targets = [\"192.0.2.1\"], or files = [\"PATH\"]");
+            self.wrong(
+                &written.name,
+                "nothing to measure: give it targets = [\"192.0.2.1\"], or files = [\"PATH\"]",
+            );
             return nothing();
         }
         if !problems.is_empty() {
@@ -192,7 +210,10 @@ impl Reader<'_> {
             }
         };
         if set.len() > MOST_TARGETS {
-            self.wrong(&written.name, format!("{} targets, and a measurement takes {MOST_TARGETS}: divide it", set.len()));
+            self.wrong(
+                &written.name,
+                format!("{} targets, and a measurement takes {MOST_TARGETS}: divide it", set.len()),
+            );
             return nothing();
         }
         let mut targets: Vec<Addr> = (0..set.len()).map(|at| set.get(at)).collect();
@@ -207,7 +228,10 @@ impl Reader<'_> {
             limits.deny.has(target) || limits.allow.as_ref().is_some_and(|allow| !allow.has(target))
         };
         if let Some(barred) = targets.iter().find(is_barred) {
-            self.wrong(&written.name, format!("tenant \"{tenant}\" may not probe {barred}: see its allow and deny"));
+            self.wrong(
+                &written.name,
+                format!("tenant \"{tenant}\" may not probe {barred}: see its allow and deny"),
+            );
         }
         let wanted = targets.len() as u64;
         match limits.left.checked_sub(wanted) {
@@ -216,7 +240,9 @@ impl Reader<'_> {
                 let left = limits.left;
                 self.wrong(
                     &written.name,
-                    format!("{wanted} targets, and tenant \"{tenant}\" has room for {left}: see its max_targets"),
+                    format!(
+                        "{wanted} targets, and tenant \"{tenant}\" has room for {left}: see its max_targets"
+                    ),
                 );
             }
         }
@@ -251,10 +277,10 @@ impl Reader<'_> {
             archive: file.store.archive.clone().unwrap_or(ArchiveFormat::Parquet),
             tenant: String::new(),
             upload: file.store.clickhouse.as_ref().map(|clickhouse| self.upload(clickhouse)),
-            spool_limit: file.store.spool_max.map(|bytes| SpoolLimit {
-                bytes,
-                policy: file.store.spool_full.unwrap_or(SpoolFull::Block),
-            }),
+            spool_limit: file
+                .store
+                .spool_max
+                .map(|bytes| SpoolLimit { bytes, policy: file.store.spool_full.unwrap_or(SpoolFull::Block) }),
         }
     }
 
@@ -266,7 +292,10 @@ impl Reader<'_> {
                 Err(error) => self.wrong(url, format!("{error}")),
             }
         }
-        let password = written.password_file.as_ref().map_or(Password::None, |path| Password::File(self.base.join(path)));
+        let password = written
+            .password_file
+            .as_ref()
+            .map_or(Password::None, |path| Password::File(self.base.join(path)));
         let (user, ca) = (written.user.clone(), written.ca.as_ref().map(|ca| self.base.join(ca)));
         UploadOptions {
             server: Server { endpoints, user, password, ca },

@@ -95,7 +95,9 @@ fn above_zero(text: &str) -> Result<f64, String> {
 }
 
 /// One of the words that a flag takes.
-pub(super) fn word<'de, D: Deserializer<'de>, T: clap::ValueEnum>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn word<'de, D: Deserializer<'de>, T: clap::ValueEnum>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     let read = |text: &str| {
         T::from_str(text, false).map_err(|_| {
             let names = T::value_variants().iter().filter_map(|word| word.to_possible_value());

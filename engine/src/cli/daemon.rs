@@ -1,0 +1,83 @@
+//! The flags of the daemon and of its configuration.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::args::SummaryFormat;
+use super::values;
+use crate::daemon::DaemonOptions;
+
+const RUN_EXAMPLES: &str = "\
+The configuration is read anew when it or a list that it names has changed, and on SIGHUP; one that is wrong
+changes nothing. 'megaping config example' prints one with every key and what it means.
+
+Examples:
+  megaping config example > megaping.toml
+  megaping config check megaping.toml
+  megaping run --config megaping.toml
+
+Exit status: 0 when it was stopped or the time was over, 2 for an error.";
+
+const CONFIG_EXAMPLES: &str = "\
+check says what is wrong, with line and column; show prints what is meant, defaults filled in, as JSON; example
+prints a configuration with every key and what it means.
+
+Exit status: 0, 2 when something is wrong.";
+
+#[derive(Args, Debug)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(super) struct RunArgs {
+    /// The configuration, TOML
+    #[arg(long, value_name = "PATH", env = "MEGAPING_CONFIG", hide_env = true)]
+    pub config: PathBuf,
+    /// Stop after this time [default: never]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub duration: Option<u64>,
+    /// The summary at the end, on standard error
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(env = "MEGAPING_SUMMARY", hide_env = true)]
+    pub summary: SummaryFormat,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = CONFIG_EXAMPLES)]
+pub(super) struct ConfigArgs {
+    /// check, show or example
+    #[arg(value_name = "ACTION", hide_possible_values = true)]
+    pub action: ConfigAction,
+    /// The configuration, TOML
+    #[arg(value_name = "PATH", env = "MEGAPING_CONFIG", hide_env = true)]
+    #[arg(required_if_eq_any([("action", "check"), ("action", "show")]))]
+    pub path: Option<PathBuf>,
+}
+
+/// What to do about a configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ConfigAction {
+    /// Say what is wrong with it.
+    Check,
+    /// Print what it means.
+    Show,
+    /// Print one that has everything.
+    Example,
+}
+
+/// A run of `megaping config`, checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigRequest {
+    /// What to do.
+    pub action: ConfigAction,
+    /// Of which file; there is one unless an example is wanted.
+    pub path: PathBuf,
+}
+
+pub(super) fn run(args: RunArgs) -> DaemonOptions {
+    let duration = args.duration.map(Duration::from_nanos);
+    DaemonOptions { config: args.config, duration, summary: args.summary }
+}
+
+pub(super) fn config(args: ConfigArgs) -> ConfigRequest {
+    ConfigRequest { action: args.action, path: args.path.unwrap_or_default() }
+}
