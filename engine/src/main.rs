@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Request::Trace(options) => trace::run(&options).map_err(|error| error.to_string()),
         Request::Run(options) => daemon::run(&options).map_err(|error| error.to_string()),
         Request::Config(request) => daemon::config::run(&request).map_err(|error| error.to_string()),
+        Request::Control(request) => daemon::control::run(&request).map_err(|error| error.to_string()),
         Request::Report(options) => report::run(&options).map_err(|error| error.to_string()),
         Request::Doctor(options) => doctor::run(&options).map_err(|error| error.to_string()),
         Request::Archive(options) => archive::run(&options).map_err(|error| error.to_string()),

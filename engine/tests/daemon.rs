@@ -246,3 +246,74 @@ fn what_cannot_be_run_is_refused_with_its_place() {
     let meant: Value = serde_json::from_str(&meant.stdout).expect("JSON");
     assert_eq!(meant["tenants"][1]["measurements"][0]["interval_s"], 0.2);
 }
+
+#[test]
+fn root_a_running_engine_is_watched_and_steered() {
+    let lab = Lab::up(&[]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("megaping.toml");
+    let socket = dir.path().join("control.sock");
+    let control = "[control]\nsocket = \"control.sock\"\n";
+    write(&path, &configuration("raw", 1, control));
+    let mut command = lab.command(MEGAPING);
+    command.args(["run", "--summary", "json", "--duration", "60", "--config"]).arg(&path);
+    let mut daemon = Daemon::start(command);
+    daemon.says("measurements:");
+    let ask = |args: &[&str]| Run::of(Command::new(MEGAPING).args(args).arg("--via").arg(&socket));
+    let json = |args: &[&str]| -> Value {
+        let run = ask(&[args, &["-o", "json"]].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        serde_json::from_str(run.stdout.trim()).expect("JSON")
+    };
+    std::thread::sleep(Duration::from_millis(1500));
+    let status = json(&["status"]);
+    assert_eq!((&status["tenants"], &status["measurements"]), (&Value::from(41), &Value::from(41)));
+    assert!(status["sent_pps"].as_f64().is_some_and(|pps| (25_000.0..33_000.0).contains(&pps)), "{status}");
+    let ledger = &status["ledger"];
+    let unsent: u64 = ledger["unsent"].as_object().expect("an object").values().map(count).sum();
+    let placed: u64 = ["in_flight", "answered", "errors", "lost"].iter().map(|key| count(&ledger[key])).sum();
+    assert_eq!(count(&ledger["scheduled"]), placed + unsent, "{ledger}");
+    let tenant = |name: &str| -> Value {
+        let tenants = json(&["tenants"]);
+        let found = tenants.as_array().expect("a list").iter().find(|tenant| tenant["name"] == name);
+        found.expect("it is there").clone()
+    };
+    assert_eq!(
+        (&tenant("modest-3")["share"], &tenant("modest-3")["paused"]),
+        (&Value::from(1.0), &Value::from(false))
+    );
+    // Text is for people.
+    let text = ask(&["status"]).stdout;
+    assert!(text.contains("41 measurements") && text.contains("  in flight"), "{text}");
+    assert!(ask(&["targets"]).stdout.contains("greedy/all"));
+
+    // What the greedy one leaves when it rests is nobody's; the rest goes on.
+    assert_eq!(ask(&["pause", "greedy"]).stdout, "greedy rests\n");
+    std::thread::sleep(Duration::from_millis(700));
+    let paused = tenant("greedy");
+    assert_eq!((&paused["paused"], &paused["demand_pps"]), (&Value::from(true), &Value::from(0.0)));
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(tenant("greedy")["ends"], paused["ends"], "nothing of it is due");
+    assert!(
+        ask(&["reload"]).stdout.contains("0 begin, 0 end, 40 untouched"),
+        "a reload wakes nobody who rests"
+    );
+    assert_eq!(ask(&["resume", "greedy"]).stdout, "greedy goes on\n");
+    let unknown = ask(&["pause", "nobody"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.stderr.contains("there is no tenant \"nobody\""), "{}", unknown.stderr);
+    write(&path, "[[tenant]]\n");
+    let refused = ask(&["reload"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("megaping.toml:1:1: missing field `name`"), "{}", refused.stderr);
+
+    let began = Instant::now();
+    assert!(ask(&["drain"]).stdout.starts_with("draining"));
+    let run = daemon.ended();
+    assert!(began.elapsed() < Duration::from_secs(15) && !socket.exists());
+    let (summary, world) = (run.summary(), lab.counters());
+    assert_eq!(count(&summary["sent"]), count(&world["v4"]["requests"]) + count(&world["v6"]["requests"]));
+    let gone = ask(&["status"]);
+    assert_eq!(gone.code, 2);
+    assert!(gone.stderr.contains("no engine answers"), "{}", gone.stderr);
+}

@@ -76,3 +76,18 @@ fn archive() {
         check(&format!("help-archive-{command}"), &["megaping", "archive", command]);
     }
 }
+
+#[test]
+fn run() {
+    check("help-run", &["megaping", "run"]);
+}
+
+#[test]
+fn config() {
+    check("help-config", &["megaping", "config"]);
+}
+
+#[test]
+fn status() {
+    check("help-status", &["megaping", "status"]);
+}

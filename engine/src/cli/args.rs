@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use megaping_store::place::PlaceUrl;
 
 use super::archive::ArchiveArgs;
-use super::daemon::{ConfigArgs, RunArgs};
+use super::daemon::{ConfigArgs, RunArgs, StatusArgs, TenantArgs, ViaArgs};
 use super::mtr::MtrArgs;
 use super::server::{KeepArgs, SchemaArgs, UploadArgs};
 use super::trace::TraceArgs;
@@ -44,6 +44,20 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Check a configuration, or print one
     Config(ConfigArgs),
+    /// Say how a running engine does
+    Status(StatusArgs),
+    /// List its tenants
+    Tenants(ViaArgs),
+    /// List what it measures
+    Targets(ViaArgs),
+    /// Have a tenant's measurements rest
+    Pause(TenantArgs),
+    /// Have them go on
+    Resume(TenantArgs),
+    /// Have it read its configuration anew
+    Reload(ViaArgs),
+    /// Have it end: what is under way is waited for, and written down
+    Drain(ViaArgs),
     /// Report per target on what a run has stored
     Report(ReportArgs),
     /// Say what this machine has for probing, and which backend it gets

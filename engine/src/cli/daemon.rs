@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::args::SummaryFormat;
 use super::values;
 use crate::daemon::DaemonOptions;
+use crate::daemon::control::{ControlRequest, What};
 
 const RUN_EXAMPLES: &str = "\
 The configuration is read anew when it or a list that it names has changed, and on SIGHUP; one that is wrong
@@ -35,9 +36,9 @@ pub(super) struct RunArgs {
     /// Stop after this time [default: never]
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     pub duration: Option<u64>,
-    /// The summary at the end, on standard error
+    /// The summary at the end, on standard error: text, json or none
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    #[arg(env = "MEGAPING_SUMMARY", hide_env = true)]
+    #[arg(env = "MEGAPING_SUMMARY", hide_env = true, hide_possible_values = true)]
     pub summary: SummaryFormat,
 }
 
@@ -51,6 +52,49 @@ pub(super) struct ConfigArgs {
     #[arg(value_name = "PATH", env = "MEGAPING_CONFIG", hide_env = true)]
     #[arg(required_if_eq_any([("action", "check"), ("action", "show")]))]
     pub path: Option<PathBuf>,
+}
+
+/// Which engine is asked, and how its answer is printed.
+#[derive(Args, Debug)]
+pub(super) struct ViaArgs {
+    /// The engine's control.socket
+    #[arg(long, value_name = "SOCKET", default_value = "/run/megaping/control.sock")]
+    #[arg(env = "MEGAPING_VIA", hide_env = true)]
+    pub via: PathBuf,
+    /// Form of the answer: text or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    pub output: AnswerFormat,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum AnswerFormat {
+    /// For people.
+    Text,
+    /// As the engine gave it.
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct StatusArgs {
+    /// Again each second, until stopped
+    #[arg(short, long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub via: ViaArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct TenantArgs {
+    /// The tenant
+    #[arg(value_name = "TENANT")]
+    pub tenant: String,
+    #[command(flatten)]
+    pub via: ViaArgs,
+}
+
+pub(super) fn ask(via: ViaArgs, what: What) -> ControlRequest {
+    ControlRequest { via: via.via, what, json: via.output == AnswerFormat::Json }
 }
 
 /// What to do about a configuration.

@@ -15,6 +15,7 @@ pub(crate) mod values;
 use std::ffi::OsString;
 
 use crate::daemon::DaemonOptions;
+use crate::daemon::control::{ControlRequest, What};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 
@@ -43,6 +44,8 @@ pub enum Request {
     Run(DaemonOptions),
     /// `megaping config`.
     Config(ConfigRequest),
+    /// `megaping status` and its like.
+    Control(ControlRequest),
     /// `megaping report`.
     Report(ReportOptions),
     /// `megaping doctor`.
@@ -68,6 +71,7 @@ where
     let mut command = Cli::command();
     let matches = command.try_get_matches_from_mut(args).map_err(|error| advise(error, &mut command))?;
     let cli = Cli::from_arg_matches(&matches)?;
+    let ask = |via, what| Ok(Request::Control(daemon::ask(via, what)));
     let (name, request) = match cli.command {
         args::Command::Ping(args) => ("ping", options::ping(*args).map(|ping| Request::Ping(Box::new(ping)))),
         args::Command::Mtr(args) => ("mtr", mtr::mtr(*args).map(|mtr| Request::Mtr(Box::new(mtr)))),
@@ -76,6 +80,13 @@ where
         }
         args::Command::Run(args) => ("run", Ok(Request::Run(daemon::run(args)))),
         args::Command::Config(args) => ("config", Ok(Request::Config(daemon::config(args)))),
+        args::Command::Status(args) => ("status", ask(args.via, What::Status { watch: args.watch })),
+        args::Command::Tenants(via) => ("tenants", ask(via, What::Tenants)),
+        args::Command::Targets(via) => ("targets", ask(via, What::Targets)),
+        args::Command::Pause(args) => ("pause", ask(args.via, What::Pause(args.tenant))),
+        args::Command::Resume(args) => ("resume", ask(args.via, What::Resume(args.tenant))),
+        args::Command::Reload(via) => ("reload", ask(via, What::Reload)),
+        args::Command::Drain(via) => ("drain", ask(via, What::Drain)),
         args::Command::Report(args) => ("report", options::report(args).map(Request::Report)),
         args::Command::Doctor(args) => ("doctor", Ok(Request::Doctor(options::doctor(args)))),
         args::Command::Archive(args) => {

@@ -1,5 +1,6 @@
 //! What is to be probed for whom: a configuration with its targets resolved.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use megaping_probe::fleet::{Claim, Share, fair};
@@ -45,6 +46,8 @@ pub struct Measurement {
     pub hop_limit: u8,
     /// ECMP paths probed of each target.
     pub flows: u16,
+    /// Words of the operator's own.
+    pub labels: BTreeMap<String, String>,
     /// The targets, sorted, each once.
     pub targets: Arc<[Addr]>,
 }

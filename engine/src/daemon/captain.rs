@@ -164,6 +164,7 @@ mod tests {
             class: Class { payload_len: 24, traffic_class: 0, timeout_ns: SECOND },
             hop_limit: 64,
             flows: 1,
+            labels: std::collections::BTreeMap::new(),
             targets: (0..targets).map(|at| Addr::v4((0x0a00_0000 + at).to_be_bytes())).collect(),
         };
         Agenda {

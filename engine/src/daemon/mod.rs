@@ -9,11 +9,15 @@
 mod agenda;
 mod captain;
 pub mod config;
+pub mod control;
 mod job;
 mod keeper;
+mod publish;
 mod roster;
+mod systemd;
 mod work;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,7 +32,9 @@ use crate::say::say;
 use crate::summary::TenantSummary;
 use crate::targets::TargetSet;
 use config::{ConfigError, Source};
+use control::{Control, ControlError};
 use job::DaemonJob;
+use publish::Events;
 use roster::SharedRoster;
 
 /// A run of `megaping run`, checked.
@@ -48,6 +54,8 @@ pub struct DaemonOptions {
 pub enum DaemonError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error("{}: there is nothing to probe: add a [[tenant]] and a [[measurement]]", .0.display())]
@@ -72,6 +80,7 @@ pub fn run(options: &DaemonOptions) -> Result<ExitCode, DaemonError> {
     let reload = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGHUP, Arc::clone(&reload)).map_err(RunError::Signals)?;
     let roster = SharedRoster::default();
+    let control = Control::listen(&loaded.control)?;
     let finish = run::start(&probing, plan, &targets, |_| DaemonJob {
         options: &probing,
         plan,
@@ -82,6 +91,9 @@ pub fn run(options: &DaemonOptions) -> Result<ExitCode, DaemonError> {
         reload,
         duration: options.duration,
         live: None,
+        control,
+        paused: BTreeSet::new(),
+        events: Events::default(),
     })?;
     let finish = with_tenants(finish, &roster);
     finish.print(options.summary);

@@ -138,6 +138,13 @@ struct Rate {
 }
 
 impl Scene<'_, '_> {
+    /// The shards' ledgers, added up, and the arrivals that this machine dropped.
+    #[must_use]
+    pub fn total(&self) -> (Ledger, u64) {
+        let dropped = |board: &Arc<Board>| board.figures.lock().map_or(0, |figures| figures.ring.rx_dropped);
+        (total(self.boards), self.boards.iter().map(dropped).sum())
+    }
+
     /// Whether every shard has ended.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::border::Order;
 use crate::identity::Identity;
 use crate::inflight::{Entry, InFlight, State};
 use crate::ledger::Ledger;
-use crate::outcome::{Outcome, Unsent};
+use crate::outcome::Outcome;
 use crate::pace::Pace;
 use crate::schedule::Appointment;
 use crate::time::Nanos;

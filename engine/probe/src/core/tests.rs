@@ -2,6 +2,7 @@ use super::ending::coarse;
 use super::*;
 use crate::border::{Arrival, Evidence, Integrity, Kind, Quoted, Sent, Stamp};
 use crate::outcome::StampSource;
+use crate::outcome::{Marks, Unsent, Verdict};
 use crate::ping::{Ping, PingPlan};
 use crate::schedule::{Targets, Timing};
 

@@ -3,6 +3,7 @@
 use super::tests::{SEATS, TIMEOUT_NS, left, plan, reply, tick};
 use super::*;
 use crate::border::{Arrival, Evidence, Kind, Quoted, Sent};
+use crate::outcome::{Marks, Unsent, Verdict};
 
 const DESTINATION: Addr = Addr::v4([198, 51, 100, 9]);
 const ROUTER: Addr = Addr::v4([203, 0, 113, 1]);

@@ -28,6 +28,12 @@ impl Share {
         Share(((allowed / demanded).clamp(0.0, 1.0) * WHOLE as f64) as u64)
     }
 
+    /// How much that is, zero to one.
+    #[must_use]
+    pub fn part(self) -> f64 {
+        self.0 as f64 / WHOLE as f64
+    }
+
     /// Whether the turn of a target in a round is within the share.
     #[inline]
     #[must_use]

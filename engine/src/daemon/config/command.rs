@@ -1,5 +1,6 @@
 //! `megaping config`: checks a configuration, shows what it means, or prints one.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -43,6 +44,7 @@ struct MeasurementMeaning<'a> {
     hop_limit: u8,
     flows: u16,
     demand_pps: f64,
+    labels: &'a BTreeMap<String, String>,
 }
 
 /// Does what `request` asks for.
@@ -106,5 +108,6 @@ fn of_measurement(m: &Measurement) -> MeasurementMeaning<'_> {
         hop_limit: m.hop_limit,
         flows: m.flows,
         demand_pps: m.demand_pps(),
+        labels: &m.labels,
     }
 }

@@ -19,6 +19,9 @@ pub struct File {
     /// Where results go.
     #[serde(default)]
     pub store: Store,
+    /// Where the daemon is watched and steered.
+    #[serde(default)]
+    pub control: Control,
     /// What is never probed, whoever asks.
     #[serde(default)]
     pub exclude: Exclude,
@@ -83,6 +86,21 @@ pub struct ClickHouse {
     pub ca: Option<PathBuf>,
 }
 
+/// `[control]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Control {
+    /// The Unix-domain socket; whoever may open it is the operator.
+    pub socket: Option<PathBuf>,
+    /// Its mode, octal.
+    #[serde(deserialize_with = "value::mode")]
+    pub mode: Option<u32>,
+    /// An address of TCP, where everybody needs a token.
+    pub listen: Option<Spanned<String>>,
+    /// File with the operator's token.
+    pub token_file: Option<PathBuf>,
+}
+
 /// `[exclude]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -112,6 +130,8 @@ pub struct Tenant {
     /// It may not probe these.
     #[serde(default)]
     pub deny: Vec<Spanned<String>>,
+    /// File with a token that shows this tenant, and no other, in the control interface.
+    pub token_file: Option<PathBuf>,
     /// Its measurements rest.
     #[serde(default)]
     pub paused: bool,

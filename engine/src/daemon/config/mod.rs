@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use megaping_wire::Addr;
 
 use super::agenda::Agenda;
+use super::control::ControlOptions;
 use crate::cli::PingOptions;
 pub use command::run;
 use error::Text;
@@ -27,6 +28,8 @@ pub struct Loaded {
     pub options: PingOptions,
     /// What it measures, and for whom.
     pub agenda: Agenda,
+    /// Where it is watched and steered, and by whom.
+    pub control: ControlOptions,
     /// Every address, once.
     pub addresses: Arc<[Addr]>,
     /// What it was read from: the file itself, and the lists that it names.

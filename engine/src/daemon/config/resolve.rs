@@ -16,6 +16,7 @@ use crate::cli::{
     ArchiveFormat, Backend, OutputFormat, Payload, PingOptions, SpoolFull, SpoolLimit, SummaryFormat,
 };
 use crate::daemon::agenda::{Agenda, Measurement, Tenant};
+use crate::daemon::control::{Caller, ControlOptions};
 use crate::targets::{Area, TargetBuilder, TargetError, TargetRequest};
 
 /// Where the file does not say.
@@ -88,6 +89,7 @@ pub(super) fn resolve(path: &Path, text: &Text<'_>, file: file::File) -> Result<
     }
     let agenda = Agenda { tenants, measurements };
     let options = reader.options(&file, &agenda);
+    let control = reader.control(&file);
     let Reader { files, problems, notes, .. } = reader;
     if !problems.is_empty() {
         return Err(ConfigError { problems });
@@ -96,7 +98,7 @@ pub(super) fn resolve(path: &Path, text: &Text<'_>, file: file::File) -> Result<
         agenda.measurements.iter().flat_map(|m| m.targets.iter().copied()).collect();
     addresses.sort_unstable();
     addresses.dedup();
-    Ok(Loaded { options, agenda, addresses: addresses.into(), files, notes })
+    Ok(Loaded { options, control, agenda, addresses: addresses.into(), files, notes })
 }
 
 fn meant(written: &file::Measurement, tenant: usize, targets: Arc<[Addr]>) -> Measurement {
@@ -112,6 +114,7 @@ fn meant(written: &file::Measurement, tenant: usize, targets: Arc<[Addr]>) -> Me
         },
         hop_limit: written.hop_limit.unwrap_or(HOP_LIMIT),
         flows: written.flows.unwrap_or(1),
+        labels: written.labels.clone(),
         targets,
     }
 }
@@ -282,6 +285,34 @@ impl Reader<'_> {
                 .spool_max
                 .map(|bytes| SpoolLimit { bytes, policy: file.store.spool_full.unwrap_or(SpoolFull::Block) }),
         }
+    }
+
+    fn control(&mut self, file: &file::File) -> ControlOptions {
+        let written = &file.control;
+        let base = self.base.clone();
+        let mode = written.mode.unwrap_or(0o600);
+        let listen = written.listen.as_ref().and_then(|listen| {
+            let address = listen.get_ref().parse();
+            if address.is_err() {
+                let text = listen.get_ref();
+                self.wrong(
+                    listen,
+                    format!("\"{text}\" is no address to listen on: give one as in 127.0.0.1:8686"),
+                );
+            }
+            address.ok()
+        });
+        let operator = written.token_file.iter().map(|path| (base.join(path), Caller::Operator));
+        let of_tenant = |tenant: &file::Tenant| {
+            let caller = || Caller::Tenant(tenant.name.get_ref().clone());
+            tenant.token_file.as_ref().map(|path| (base.join(path), caller()))
+        };
+        let tokens: Vec<_> = operator.chain(file.tenant.iter().filter_map(of_tenant)).collect();
+        if let Some(listen) = written.listen.as_ref().filter(|_| tokens.is_empty()) {
+            self.wrong(listen, "nobody could use it: give control.token_file, or a token_file to a tenant");
+        }
+        let socket = written.socket.as_ref().map(|socket| (base.join(socket), mode));
+        ControlOptions { socket, listen, tokens }
     }
 
     fn upload(&mut self, written: &file::ClickHouse) -> UploadOptions {

@@ -38,8 +38,9 @@ fn the_example_is_right_and_has_every_key() {
     assert!(whole.options.upload.is_some() && whole.options.interface.is_some());
     let written: BTreeSet<&str> =
         bare.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).collect();
-    let known =
-        ["node", "store", "exclude", "tenant", "measurement"].iter().flat_map(|section| keys(section));
+    let known = ["node", "store", "control", "exclude", "tenant", "measurement"]
+        .iter()
+        .flat_map(|section| keys(section));
     let missing: Vec<String> =
         known.filter(|key| !written.contains(key.as_str()) && key != "clickhouse").collect();
     assert_eq!(missing, Vec::<String>::new());

@@ -65,6 +65,8 @@ flags! {
     hop_limit: u8 = values::ttl;
     /// ECMP paths.
     flows: u16 = flow_count;
+    /// A file's mode.
+    mode: u32 = octal;
     /// Against those of other tenants.
     weight: f64 = above_zero;
 }
@@ -91,6 +93,13 @@ fn above_zero(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(weight) if (WEIGHTS.0..=WEIGHTS.1).contains(&weight) => Ok(weight),
         _ => Err(format!("{text} is no weight: give a number from {} to {}", WEIGHTS.0, WEIGHTS.1)),
+    }
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode @ 0..=0o777) => Ok(mode),
+        _ => Err(format!("{text} is no mode: give it octal, in quotes, as \"0600\"")),
     }
 }
 
