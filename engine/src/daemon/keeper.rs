@@ -85,7 +85,7 @@ impl TenantKeepers {
         let store = self.dir.as_ref().map(|dir| dir.join(tenant));
         let mut options = PingOptions { store, tenant: tenant.to_owned(), ..self.options.clone() };
         if let Some(upload) = &mut options.upload {
-            upload.tenant = tenant.to_owned();
+            tenant.clone_into(&mut upload.tenant);
         }
         options
     }
@@ -144,7 +144,7 @@ impl Keep for TenantKeepers {
     /// Only when nobody has room: one tenant's full store is no reason to leave out others' probes.
     fn is_shedding(&self) -> bool {
         let mut open = self.keepers.values().filter_map(|account| account.keeper.as_deref()).peekable();
-        open.peek().is_some() && open.all(|keeper| keeper.is_shedding())
+        open.peek().is_some() && open.all(Keep::is_shedding)
     }
 
     fn close(self: Box<Self>) -> (Kept, Result<(), StoreError>) {

@@ -1,4 +1,4 @@
-//! What systemd is told of a service of `Type=notify` (sd_notify(3)). Without it nothing happens.
+//! What systemd is told of a service of `Type=notify` (`sd_notify(3)`). Without it nothing happens.
 
 use sd_notify::NotifyState;
 

@@ -71,7 +71,7 @@ impl Text<'_> {
     /// Line and column of a byte, from one.
     fn place(&self, at: usize) -> (usize, usize) {
         let before = &self.content.as_bytes()[..at.min(self.content.len())];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         (line, String::from_utf8_lossy(&before[start..]).chars().count() + 1)
     }

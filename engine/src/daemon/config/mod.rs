@@ -3,6 +3,7 @@
 mod command;
 mod error;
 mod file;
+mod node;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -53,7 +54,7 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
 pub(super) fn parse(path: &Path, content: &str) -> Result<Loaded, ConfigError> {
     let text = Text::new(path.display().to_string(), content);
     let file: file::File = toml::from_str(content).map_err(|error| ConfigError::of(text.of_toml(&error)))?;
-    resolve::resolve(path, &text, file)
+    resolve::resolve(path, &text, &file)
 }
 
 /// A configuration's files, watched for changes.

@@ -5,27 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use megaping_probe::work::Class;
-use megaping_store::clickhouse::{Endpoint, Password, Server};
-use megaping_store::upload::UploadOptions;
 use megaping_wire::Addr;
 use toml::Spanned;
 
 use super::error::{ConfigError, Problem, Text};
 use super::{Loaded, file};
-use crate::cli::{
-    ArchiveFormat, Backend, OutputFormat, Payload, PingOptions, SpoolFull, SpoolLimit, SummaryFormat,
-};
 use crate::daemon::agenda::{Agenda, Measurement, Tenant};
-use crate::daemon::control::{Caller, ControlOptions};
-use crate::targets::{Area, TargetBuilder, TargetError, TargetRequest};
+use crate::targets::{Area, TargetBuilder, TargetError};
 
 /// Where the file does not say.
-const MAX_PPS: u64 = 10_000;
 const INTERVAL_NS: u64 = 1_000_000_000;
-const TIMEOUT_NS: u64 = 1_000_000_000;
-const SIZE: u16 = 32;
-const HOP_LIMIT: u8 = 64;
-const BURST: u32 = 64;
+pub(super) const TIMEOUT_NS: u64 = 1_000_000_000;
+pub(super) const SIZE: u16 = 32;
+pub(super) const HOP_LIMIT: u8 = 64;
 /// Each address is held in memory: a measurement of more is two by mistake.
 const MOST_TARGETS: u64 = 1 << 24;
 /// A slot's names are looked at one by one.
@@ -33,10 +25,10 @@ const MOST_MEASUREMENTS: usize = 100_000;
 const LONGEST_NAME: usize = 64;
 
 /// Reads one file and all that it names, and gathers what is wrong.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a Text<'a>,
     /// Lists are named from here.
-    base: PathBuf,
+    pub(super) base: PathBuf,
     files: Vec<PathBuf>,
     problems: Vec<Problem>,
     notes: Vec<String>,
@@ -49,7 +41,7 @@ struct Limits {
     left: u64,
 }
 
-pub(super) fn resolve(path: &Path, text: &Text<'_>, file: file::File) -> Result<Loaded, ConfigError> {
+pub(super) fn resolve(path: &Path, text: &Text<'_>, file: &file::File) -> Result<Loaded, ConfigError> {
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
     let mut reader =
         Reader { text, base, files: vec![path.to_owned()], problems: Vec::new(), notes: Vec::new() };
@@ -88,8 +80,8 @@ pub(super) fn resolve(path: &Path, text: &Text<'_>, file: file::File) -> Result<
         );
     }
     let agenda = Agenda { tenants, measurements };
-    let options = reader.options(&file, &agenda);
-    let control = reader.control(&file);
+    let options = reader.options(file, &agenda);
+    let control = reader.control(file);
     let Reader { files, problems, notes, .. } = reader;
     if !problems.is_empty() {
         return Err(ConfigError { problems });
@@ -120,7 +112,7 @@ fn meant(written: &file::Measurement, tenant: usize, targets: Arc<[Addr]>) -> Me
 }
 
 impl Reader<'_> {
-    fn wrong<T>(&mut self, what: &Spanned<T>, message: impl Into<String>) {
+    pub(super) fn wrong<T>(&mut self, what: &Spanned<T>, message: impl Into<String>) {
         self.problems.push(self.text.problem(&what.span(), message));
     }
 
@@ -236,104 +228,13 @@ impl Reader<'_> {
                 format!("tenant \"{tenant}\" may not probe {barred}: see its allow and deny"),
             );
         }
-        let wanted = targets.len() as u64;
-        match limits.left.checked_sub(wanted) {
-            Some(left) => limits.left = left,
-            None => {
-                let left = limits.left;
-                self.wrong(
-                    &written.name,
-                    format!(
-                        "{wanted} targets, and tenant \"{tenant}\" has room for {left}: see its max_targets"
-                    ),
-                );
-            }
+        let (wanted, left) = (targets.len() as u64, limits.left);
+        if wanted > left {
+            self.wrong(
+                &written.name,
+                format!("{wanted} targets, and tenant \"{tenant}\" has room for {left}: see its max_targets"),
+            );
         }
-    }
-
-    fn options(&mut self, file: &file::File, agenda: &Agenda) -> PingOptions {
-        let largest = |of: fn(&Class) -> u64, least: u64| {
-            agenda.measurements.iter().map(|measurement| of(&measurement.class)).max().unwrap_or(least)
-        };
-        PingOptions {
-            targets: TargetRequest::default(),
-            count: None,
-            interval_ns: None,
-            rate_pps: Some(file.node.max_pps.unwrap_or(MAX_PPS)),
-            timeout_ns: largest(|class| class.timeout_ns, TIMEOUT_NS),
-            duration_ns: None,
-            payload_len: largest(|class| class.payload_len.into(), SIZE.into()) as u16,
-            payload: Payload::Zero,
-            hop_limit: HOP_LIMIT,
-            dscp: 0,
-            backend: file.node.backend.unwrap_or(Backend::Auto),
-            burst: file.node.burst.unwrap_or(BURST),
-            shards: file.node.shards.unwrap_or(1),
-            busy_poll: false,
-            interface: file.node.interface.clone(),
-            source_v4: None,
-            source_v6: None,
-            seed: None,
-            output: OutputFormat::None,
-            summary: SummaryFormat::None,
-            store: file.store.dir.as_ref().map(|dir| self.base.join(dir)),
-            archive: file.store.archive.clone().unwrap_or(ArchiveFormat::Parquet),
-            tenant: String::new(),
-            upload: file.store.clickhouse.as_ref().map(|clickhouse| self.upload(clickhouse)),
-            spool_limit: file
-                .store
-                .spool_max
-                .map(|bytes| SpoolLimit { bytes, policy: file.store.spool_full.unwrap_or(SpoolFull::Block) }),
-        }
-    }
-
-    fn control(&mut self, file: &file::File) -> ControlOptions {
-        let written = &file.control;
-        let base = self.base.clone();
-        let mode = written.mode.unwrap_or(0o600);
-        let listen = written.listen.as_ref().and_then(|listen| {
-            let address = listen.get_ref().parse();
-            if address.is_err() {
-                let text = listen.get_ref();
-                self.wrong(
-                    listen,
-                    format!("\"{text}\" is no address to listen on: give one as in 127.0.0.1:8686"),
-                );
-            }
-            address.ok()
-        });
-        let operator = written.token_file.iter().map(|path| (base.join(path), Caller::Operator));
-        let of_tenant = |tenant: &file::Tenant| {
-            let caller = || Caller::Tenant(tenant.name.get_ref().clone());
-            tenant.token_file.as_ref().map(|path| (base.join(path), caller()))
-        };
-        let tokens: Vec<_> = operator.chain(file.tenant.iter().filter_map(of_tenant)).collect();
-        if let Some(listen) = written.listen.as_ref().filter(|_| tokens.is_empty()) {
-            self.wrong(listen, "nobody could use it: give control.token_file, or a token_file to a tenant");
-        }
-        let socket = written.socket.as_ref().map(|socket| (base.join(socket), mode));
-        ControlOptions { socket, listen, tokens }
-    }
-
-    fn upload(&mut self, written: &file::ClickHouse) -> UploadOptions {
-        let mut endpoints: Vec<Endpoint> = Vec::new();
-        for url in &written.urls {
-            match url.get_ref().parse() {
-                Ok(endpoint) => endpoints.push(endpoint),
-                Err(error) => self.wrong(url, format!("{error}")),
-            }
-        }
-        let password = written
-            .password_file
-            .as_ref()
-            .map_or(Password::None, |path| Password::File(self.base.join(path)));
-        let (user, ca) = (written.user.clone(), written.ca.as_ref().map(|ca| self.base.join(ca)));
-        UploadOptions {
-            server: Server { endpoints, user, password, ca },
-            tenant: String::new(),
-            timeouts: Default::default(),
-            parallel: 1,
-            bytes_per_s: None,
-        }
+        limits.left = left.saturating_sub(wanted);
     }
 }

@@ -109,7 +109,7 @@ pub(super) fn word<'de, D: Deserializer<'de>, T: clap::ValueEnum>(
 ) -> Result<Option<T>, D::Error> {
     let read = |text: &str| {
         T::from_str(text, false).map_err(|_| {
-            let names = T::value_variants().iter().filter_map(|word| word.to_possible_value());
+            let names = T::value_variants().iter().filter_map(clap::ValueEnum::to_possible_value);
             let names: Vec<String> = names.map(|name| name.get_name().to_owned()).collect();
             format!("\"{text}\" is none of {}", names.join(", "))
         })

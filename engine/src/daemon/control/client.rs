@@ -17,7 +17,7 @@ use super::body::{Done, Ends, Measurement, Refusal, Status, Tenant};
 use crate::output::human_count;
 
 /// An answer takes no longer, unless a configuration of millions of targets is read.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// `--watch` looks so often.
 const WATCH: Duration = Duration::from_secs(1);
 
@@ -95,13 +95,14 @@ async fn ask(request: &ControlRequest) -> Result<String, ClientError> {
             say(request, get, "/v1/measurements", |all: Vec<Measurement>| measurements_text(&all)).await
         }
         What::Pause(name) => {
-            say(request, post, &format!("/v1/tenants/{}/pause", segment(name)), done_text).await
+            say(request, post, &format!("/v1/tenants/{}/pause", segment(name)), |done| done_text(&done)).await
         }
         What::Resume(name) => {
-            say(request, post, &format!("/v1/tenants/{}/resume", segment(name)), done_text).await
+            say(request, post, &format!("/v1/tenants/{}/resume", segment(name)), |done| done_text(&done))
+                .await
         }
-        What::Reload => say(request, post, "/v1/reload", done_text).await,
-        What::Drain => say(request, post, "/v1/drain", done_text).await,
+        What::Reload => say(request, post, "/v1/reload", |done| done_text(&done)).await,
+        What::Drain => say(request, post, "/v1/drain", |done| done_text(&done)).await,
     }
 }
 
@@ -144,7 +145,7 @@ async fn exchange(request: &ControlRequest, method: Method, route: &str) -> Resu
     Err(ClientError::Refused(refusal.unwrap_or_else(|_| status.to_string())))
 }
 
-fn done_text(done: Done) -> String {
+fn done_text(done: &Done) -> String {
     format!("{}\n", done.done)
 }
 

@@ -146,12 +146,12 @@ impl Control {
                 let by_unix = routes::router(shared, Some(Caller::Operator));
                 let one = async {
                     if let Some(tcp) = tcp {
-                        drop(axum::serve(tcp, by_tcp).await)
+                        drop(axum::serve(tcp, by_tcp).await);
                     }
                 };
                 let other = async {
                     if let Some(unix) = unix {
-                        drop(axum::serve(unix, by_unix).await)
+                        drop(axum::serve(unix, by_unix).await);
                     }
                 };
                 tokio::join!(one, other)
@@ -176,6 +176,7 @@ impl Control {
     }
 
     /// The next order, if there is one.
+    #[must_use]
     pub fn order(&self) -> Option<Order> {
         self.orders.try_recv().ok()
     }

@@ -46,7 +46,7 @@ fn ask(
         while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
             match control.order() {
                 Some(Order::Pause { tenant, reply } | Order::Resume { tenant, reply }) => {
-                    drop(reply.send(Ok(tenant)))
+                    drop(reply.send(Ok(tenant)));
                 }
                 Some(Order::Reload { reply }) => drop(reply.send(Err("m.toml:1:1: no".into()))),
                 Some(Order::Drain { reply }) => drop(reply.send(Ok("draining".into()))),
