@@ -121,7 +121,9 @@ fn rows(dir: &Path, tenant: &str) -> BTreeMap<String, Vec<(u64, u64, String)>> {
         let entry = (time.as_nanosecond() as u64, count(&row["seq"]), text("outcome"));
         rows.entry(text("destination")).or_default().push(entry);
     }
-    rows.values_mut().for_each(|rows| rows.sort());
+    for rows in rows.values_mut() {
+        rows.sort();
+    }
     rows
 }
 
@@ -140,7 +142,7 @@ fn change_and_hold(backend: &str, shards: u32) {
     // Another tenant comes.
     let late = "[[tenant]]\nname = \"late\"\n[[measurement]]\nname = \"m\"\ntenant = \"late\"\n\
                 targets = [\"10.2.0.0/25\", \"fd00:1::77:0/121\"]\ninterval = \"500ms\"\n";
-    std::thread::sleep(Duration::from_millis(1000));
+    std::thread::sleep(Duration::from_secs(1));
     write(&path, &configuration(backend, shards, late));
     let line = daemon.says("reloaded");
     assert!(line.contains("1 begin, 0 end, 41 untouched"), "{line}");
