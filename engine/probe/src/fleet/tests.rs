@@ -125,7 +125,7 @@ proptest! {
     #[test]
     fn shards_share_and_shed(targets in 1u32..400, shards in 1u16..5, percent in 0u32..=100, flows in 1u16..4) {
         let share = Share::of(percent.into(), 100.0);
-        let plan = CirclePlan { share, flows, ..plan(2, SECOND, targets) };
+        let plan = CirclePlan { flows, share, ..plan(2, SECOND, targets) };
         let mut seen: BTreeMap<(u64, u16), u32> = BTreeMap::new();
         let (mut all, mut admitted) = (0u32, 0u32);
         for shard in 0..shards {
