@@ -21,6 +21,7 @@ pub mod net;
 pub mod output;
 pub mod privileges;
 pub mod progress;
+pub mod query;
 pub mod report;
 pub mod responder;
 pub mod run;

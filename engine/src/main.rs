@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use megaping::cli::{self, Request};
 use megaping::say::say;
-use megaping::{archive, daemon, doctor, mtr, report, run, schema, trace, upload};
+use megaping::{archive, daemon, doctor, mtr, query, report, run, schema, trace, upload};
 
 fn main() -> ExitCode {
     let request = match cli::parse_from(std::env::args_os()) {
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Request::Config(request) => daemon::config::run(&request).map_err(|error| error.to_string()),
         Request::Control(request) => daemon::control::run(&request).map_err(|error| error.to_string()),
         Request::Report(options) => report::run(&options).map_err(|error| error.to_string()),
+        Request::Query(options) => query::run(&options).map_err(|error| error.to_string()),
         Request::Doctor(options) => doctor::run(&options).map_err(|error| error.to_string()),
         Request::Archive(options) => archive::run(&options).map_err(|error| error.to_string()),
         Request::Upload(options) => upload::run(&options).map_err(|error| error.to_string()),

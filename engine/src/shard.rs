@@ -261,12 +261,14 @@ impl<R: Ring, W: Work> Shard<R, W> {
                 let unix =
                     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |unix| unix.as_nanos() as u64);
                 let width = self.ring.now().since(before);
-                // Interrupted between the readings, which tells nothing; the next look will do. (The very first
-                // is better than none.)
-                if width > CLOCK_NOISE_NS && self.desk.unix_offset_ns() > 0 {
-                    self.desk.unix_offset_ns()
+                let known = self.desk.unix_offset_ns();
+                let measured = unix.saturating_sub(before.0 + width / 2);
+                // Interrupted between the readings: what that explains is no step, and the next look will tell. (The
+                // very first is better than none.)
+                if known > 0 && width > CLOCK_NOISE_NS && measured.abs_diff(known) <= width {
+                    known
                 } else {
-                    unix.saturating_sub(before.0 + width / 2)
+                    measured
                 }
             }
         };

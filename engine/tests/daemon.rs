@@ -195,6 +195,16 @@ fn held(summary: &Value, dir: &Path) {
     let off = sent as f64 / all as f64 / part;
     assert!((0.98..1.04).contains(&off), "{off} of its part: {greedy}");
 
+    // What a query finds is what the ledger says.
+    for name in ["modest-1", "late", "greedy"] {
+        let store = dir.join("data").join(name);
+        let run = Run::of(Command::new(MEGAPING).args(["query", "-o", "json"]).arg(store));
+        let found: Value = serde_json::from_str(run.stdout.trim()).expect("one group");
+        for key in ["scheduled", "answered", "errors", "lost", "unsent"] {
+            assert_eq!(found[key], of(name)[key], "{name} {key}: {found}");
+        }
+    }
+
     for tenant in [0u32, 1, 5, 38, 39] {
         let interval_ns = u64::from(250 + 250 * (tenant % 3)) * 1_000_000;
         let rows = rows(dir, &format!("modest-{tenant}"));

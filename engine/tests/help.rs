@@ -91,3 +91,8 @@ fn config() {
 fn status() {
     check("help-status", &["megaping", "status"]);
 }
+
+#[test]
+fn query() {
+    check("help-query", &["megaping", "query"]);
+}

@@ -10,6 +10,7 @@ use megaping_store::place::PlaceUrl;
 use super::archive::ArchiveArgs;
 use super::daemon::{ConfigArgs, RunArgs, StatusArgs, TenantArgs, ViaArgs};
 use super::mtr::MtrArgs;
+use super::query::QueryArgs;
 use super::server::{KeepArgs, SchemaArgs, UploadArgs};
 use super::trace::TraceArgs;
 use super::values::{self, Payload};
@@ -60,6 +61,8 @@ pub(super) enum Command {
     Drain(ViaArgs),
     /// Report per target on what a run has stored
     Report(ReportArgs),
+    /// Figures of stored results, grouped and filtered, without a server
+    Query(QueryArgs),
     /// Say what this machine has for probing, and which backend it gets
     Doctor(DoctorArgs),
     /// Send what a spool holds to ClickHouse, exactly once

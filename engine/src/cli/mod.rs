@@ -8,6 +8,7 @@ mod args;
 mod daemon;
 mod mtr;
 mod options;
+mod query;
 mod server;
 mod trace;
 pub(crate) mod values;
@@ -16,6 +17,7 @@ use std::ffi::OsString;
 
 use crate::daemon::DaemonOptions;
 use crate::daemon::control::{ControlRequest, What};
+use crate::query::QueryOptions;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 
@@ -48,6 +50,8 @@ pub enum Request {
     Control(ControlRequest),
     /// `megaping report`.
     Report(ReportOptions),
+    /// `megaping query`.
+    Query(Box<QueryOptions>),
     /// `megaping doctor`.
     Doctor(DoctorOptions),
     /// `megaping upload`.
@@ -88,6 +92,9 @@ where
         args::Command::Reload(via) => ("reload", ask(via, What::Reload)),
         args::Command::Drain(via) => ("drain", ask(via, What::Drain)),
         args::Command::Report(args) => ("report", options::report(args).map(Request::Report)),
+        args::Command::Query(args) => {
+            ("query", query::query(args).map(|query| Request::Query(Box::new(query))))
+        }
         args::Command::Doctor(args) => ("doctor", Ok(Request::Doctor(options::doctor(args)))),
         args::Command::Archive(args) => {
             ("archive", archive::archive(args).map(|archive| Request::Archive(Box::new(archive))))

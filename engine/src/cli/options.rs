@@ -155,6 +155,11 @@ pub enum UsageError {
     /// An archive of nothing.
     #[error("--archive none makes no files: give the URL of a place, or leave it out for the store itself")]
     MakeNothing,
+    /// Paths that nobody keeps until they are sent.
+    #[error(
+        "--clickhouse needs a place where paths wait until they are sent: name a directory with --store DIR"
+    )]
+    PathsWithoutStore,
     /// Nothing that would be left.
     #[error("--from is behind --to: exchange them")]
     FromBehindTo,

@@ -86,6 +86,21 @@ pub(super) struct KeepArgs {
     pub upload_bandwidth: Option<u64>,
 }
 
+/// Where a run sends what it keeps.
+#[derive(Args, Debug)]
+pub(super) struct SendArgs {
+    /// Send paths there as they come in, http(s)://HOST[:PORT][/DATABASE]; several, by comma, are tried in turn
+    #[arg(long, value_name = "URL", help_heading = "ClickHouse", value_delimiter = ',')]
+    #[arg(env = "MEGAPING_CLICKHOUSE", hide_env = true)]
+    pub clickhouse: Vec<Endpoint>,
+    #[command(flatten)]
+    pub account: AccountArgs,
+    /// Whose results they are
+    #[arg(long, value_name = "NAME", help_heading = "ClickHouse", default_value = "default")]
+    #[arg(env = "MEGAPING_TENANT", hide_env = true)]
+    pub tenant: String,
+}
+
 #[derive(Args, Debug)]
 #[command(after_help = SERVER_NOTES)]
 pub(super) struct UploadArgs {
@@ -220,6 +235,17 @@ pub(super) fn upload(args: UploadArgs) -> SpoolUpload {
             bytes_per_s: args.bandwidth,
         },
     }
+}
+
+/// Where a run's paths are sent.
+pub(super) fn send(args: SendArgs) -> Option<UploadOptions> {
+    (!args.clickhouse.is_empty()).then(|| UploadOptions {
+        server: service(args.clickhouse, args.account),
+        tenant: args.tenant,
+        timeouts: Timeouts::default(),
+        parallel: 1,
+        bytes_per_s: None,
+    })
 }
 
 pub(super) fn keep(args: KeepArgs) -> (Option<UploadOptions>, Option<SpoolLimit>) {

@@ -9,6 +9,7 @@ use megaping_probe::pace::BURST_MAX;
 use super::args::{ArchiveFormat, Backend, OutputFormat, SummaryFormat};
 use super::mtr::{flows, hops};
 use super::options::{self, PingOptions, UsageError};
+use super::server::{self, SendArgs};
 use super::values::{self, Payload, ValueError};
 use crate::targets::TargetRequest;
 
@@ -141,6 +142,8 @@ pub(super) struct TraceArgs {
     /// Keep all paths and their changes in this directory, for megaping report
     #[arg(long, value_name = "DIR", help_heading = "Results", env = "MEGAPING_STORE", hide_env = true)]
     pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub send: SendArgs,
 }
 
 /// A run of `megaping trace`, checked.
@@ -195,6 +198,10 @@ pub(super) fn trace(args: TraceArgs) -> Result<TraceOptions, UsageError> {
     options::check_way_out(args.backend, args.interface.as_deref(), &args.source)?;
     let is_open = args.interval.is_some() || args.duration.is_some();
     let rounds = args.count.or((!is_open).then_some(1));
+    let upload = server::send(args.send);
+    if upload.is_some() && args.store.is_none() {
+        return Err(UsageError::PathsWithoutStore);
+    }
     let probe = PingOptions {
         targets: TargetRequest { items: args.targets, files: args.file, excludes: args.exclude, family },
         count: rounds,
@@ -219,7 +226,7 @@ pub(super) fn trace(args: TraceArgs) -> Result<TraceOptions, UsageError> {
         store: args.store,
         archive: ArchiveFormat::None,
         tenant: String::new(),
-        upload: None,
+        upload,
         spool_limit: None,
     };
     Ok(TraceOptions {

@@ -29,10 +29,14 @@ pub struct TenantKeepers {
     complaint: Complaint,
     /// Accounts whose stores are open.
     opened: usize,
+    /// When one could not be opened.
+    failed: Option<Instant>,
 }
 
 /// What is wrong with stores is said so often at most.
 const COMPLAIN_AGAIN: Duration = Duration::from_mins(1);
+/// One that cannot be opened is tried again after this time.
+const OPEN_AGAIN: Duration = Duration::from_secs(5);
 
 struct Account {
     keeper: Option<Box<Keeper>>,
@@ -52,6 +56,7 @@ impl TenantKeepers {
             refused: 0,
             complaint: Complaint::default(),
             opened: 0,
+            failed: None,
         }
     }
 
@@ -73,10 +78,14 @@ impl TenantKeepers {
     /// The same while probes fly: for tenants that came with a new configuration.
     fn open_new(&mut self) {
         let known = self.roster.lock().accounts().len();
-        if known > self.opened {
+        let is_soon = self.failed.is_some_and(|failed| failed.elapsed() < OPEN_AGAIN);
+        if known > self.opened && !is_soon {
             match self.open() {
-                Ok(()) => self.opened = known,
-                Err(error) => self.complaint.say(&error),
+                Ok(()) => (self.opened, self.failed) = (known, None),
+                Err(error) => {
+                    self.complaint.say(&error);
+                    self.failed = Some(Instant::now());
+                }
             }
         }
     }
@@ -110,6 +119,8 @@ impl Keep for TenantKeepers {
     /// Never fails: a store that does not take its rows costs its own tenant those rows, which are counted, and nobody
     /// else anything.
     fn push(&mut self, rows: &[Outcome], unix_offset_ns: u64) -> Result<(), StoreError> {
+        // A tenant has an account before its first probe leaves, and a store before its first row comes.
+        self.open_new();
         self.sort(rows);
         let TenantKeepers { keepers, refused, complaint, .. } = self;
         for account in keepers.values_mut().filter(|account| !account.rows.is_empty()) {
@@ -131,7 +142,6 @@ impl Keep for TenantKeepers {
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), StoreError> {
-        self.open_new();
         let TenantKeepers { keepers, complaint, .. } = self;
         for keeper in keepers.values_mut().filter_map(|account| account.keeper.as_deref_mut()) {
             if let Err(error) = keeper.tick(now) {

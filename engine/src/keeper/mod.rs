@@ -22,11 +22,11 @@ const SEGMENT_AGE: Duration = Duration::from_mins(1);
 
 /// With an upload a segment is sealed when it is this old. A result is then on its way at most 2.4 s after its verdict:
 /// it waits 0.05 s in its batch, up to 1 s for its block, up to 1 s for its segment, and for three looks.
-const UPLOAD_AGE: Duration = Duration::from_secs(1);
+pub(crate) const UPLOAD_AGE: Duration = Duration::from_secs(1);
 
 /// At its end a run archives and uploads for this long at most; it is not held up for minutes by what came in faster
 /// than it can be taken.
-const LAST_WORK: Duration = Duration::from_secs(10);
+pub(crate) const LAST_WORK: Duration = Duration::from_secs(10);
 
 /// Why outcomes cannot be kept.
 #[derive(Debug, thiserror::Error)]

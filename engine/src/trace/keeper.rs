@@ -5,18 +5,21 @@ use std::time::Instant;
 
 use megaping_store::path::{Before, SHARED, StoredHop, StoredPath, spool_of};
 use megaping_store::segment::Kind;
+use megaping_store::upload::UploadOptions;
 use megaping_store::{Spool, SpoolOptions, StoreError};
 
 use super::assemble::{Hop, Traced};
 use super::changes::Change;
 use super::output::icmp;
-use crate::keeper::node_name;
+use crate::keeper::{KeepError, LAST_WORK, UPLOAD_AGE, node_name};
 use crate::say::say;
 use crate::summary::StoreSummary;
+use crate::upload::Delivery;
 
 /// A store that is open for paths.
 pub struct PathKeeper {
     spool: Spool,
+    delivery: Option<Delivery>,
     // Rows that came after the store had failed: accounted for, and gone.
     refused: u64,
     produced: u64,
@@ -26,9 +29,12 @@ impl PathKeeper {
     /// Opens the store at `dir`, and tells on standard error what an earlier run left torn.
     ///
     /// # Errors
-    /// [`StoreError`] when the directory cannot be written or is in use.
-    pub fn open(dir: &Path) -> Result<PathKeeper, StoreError> {
-        let options = SpoolOptions { kind: Kind::Paths, node: node_name(), ..SpoolOptions::default() };
+    /// [`KeepError`] when the directory cannot be written or is in use, or nothing can be sent.
+    pub fn open(dir: &Path, upload: Option<&UploadOptions>) -> Result<PathKeeper, KeepError> {
+        let usual = SpoolOptions::default();
+        let segment_age = if upload.is_some() { UPLOAD_AGE } else { usual.segment_age };
+        let (node, upload_too) = (node_name(), upload.is_some());
+        let options = SpoolOptions { kind: Kind::Paths, node, segment_age, upload: upload_too, ..usual };
         let (spool, recovery) = Spool::open(&spool_of(dir), options)?;
         for (path, bytes) in &recovery.torn {
             say(format_args!(
@@ -36,7 +42,8 @@ impl PathKeeper {
                 path.display()
             ));
         }
-        Ok(PathKeeper { spool, refused: 0, produced: 0 })
+        let delivery = upload.map(|upload| Delivery::start(upload.clone(), spool.shelf())).transpose()?;
+        Ok(PathKeeper { spool, delivery, refused: 0, produced: 0 })
     }
 
     /// Takes a path, and behind it its change where it has changed.
@@ -72,14 +79,34 @@ impl PathKeeper {
     /// # Errors
     /// [`StoreError`] of the spool.
     pub fn tick(&mut self, now: Instant) -> Result<(), StoreError> {
-        self.spool.tick(now)
+        self.spool.tick(now)?;
+        self.pass_on();
+        Ok(())
     }
 
-    /// Writes all that is left, and says where every row is.
+    fn pass_on(&mut self) {
+        if let Some(delivery) = &mut self.delivery {
+            delivery.submit(self.spool.take_for_upload());
+            delivery.look();
+        }
+    }
+
+    /// Writes all that is left, sends what there is time for, and says where every row is.
     pub fn close(mut self) -> (StoreSummary, Result<(), StoreError>) {
         let closed = self.spool.close();
         if closed.is_err() {
             self.spool.reject();
+        }
+        self.pass_on();
+        if let Some(delivery) = self.delivery.take() {
+            let tally = delivery.close(LAST_WORK);
+            if tally.segments_left > 0 {
+                say(format_args!(
+                    "megaping: {} segments of paths wait for ClickHouse in {}: the next run sends them, or 'megaping upload'",
+                    tally.segments_left,
+                    self.spool.dir().display()
+                ));
+            }
         }
         let counters = self.spool.counters();
         let summary = StoreSummary {

@@ -143,8 +143,9 @@ impl Job for &mut TraceJob<'_> {
     type Work = Trace<Walk, PathDesk>;
 
     fn keeper(&mut self) -> Result<Option<Box<dyn Keep>>, RunError> {
-        let store = self.options.probe.store.as_deref();
-        self.hearing.keeper = store.map(PathKeeper::open).transpose().map_err(KeepError::from)?;
+        let (probe, upload) = (&self.options.probe, self.options.probe.upload.as_ref());
+        let store = probe.store.as_deref().map(|store| PathKeeper::open(store, upload));
+        self.hearing.keeper = store.transpose()?;
         Ok(None)
     }
 

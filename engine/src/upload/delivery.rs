@@ -35,6 +35,20 @@ pub struct Tally {
     pub failures: u64,
 }
 
+impl Tally {
+    /// Adds what became of another spool's.
+    pub fn add(&mut self, other: &Tally) {
+        self.segments_found += other.segments_found;
+        self.segments_uploaded += other.segments_uploaded;
+        self.segments_refused += other.segments_refused;
+        self.segments_left += other.segments_left;
+        self.rows_uploaded += other.rows_uploaded;
+        self.rows_refused += other.rows_refused;
+        self.bytes += other.bytes;
+        self.failures += other.failures;
+    }
+}
+
 /// Sends segments, counts what becomes of them, and tells on standard error what goes wrong.
 #[derive(Debug)]
 pub struct Delivery {

@@ -2,10 +2,13 @@
 
 mod delivery;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use megaping_store::clickhouse::SetupError;
+use megaping_store::path;
+use megaping_store::segment::Kind;
 use megaping_store::{Spool, SpoolOptions, StoreError};
 
 pub use delivery::{Delivery, Tally};
@@ -31,17 +34,32 @@ pub enum UploadError {
 /// # Errors
 /// [`UploadError`] when the spool cannot be opened or nothing can be sent at all.
 pub fn run(upload: &SpoolUpload) -> Result<ExitCode, UploadError> {
-    let options = SpoolOptions { upload: true, ..SpoolOptions::default() };
-    let (mut spool, _) = Spool::open(&upload.dir, options)?;
-    let mut delivery = Delivery::start(upload.options.clone(), spool.shelf())?;
-    delivery.submit(spool.take_for_upload());
-    let begun = Instant::now();
-    while !delivery.is_idle() && upload.within.is_none_or(|within| begun.elapsed() < within) {
-        std::thread::sleep(LOOK);
-        delivery.look();
+    let mut sending = vec![open(&upload.dir, Kind::Outcomes, upload)?];
+    // Paths have a spool of their own, beside that of outcomes.
+    if path::are_in(&upload.dir) {
+        sending.push(open(&path::spool_of(&upload.dir), Kind::Paths, upload)?);
     }
-    let tally = delivery.close(Duration::ZERO);
+    let begun = Instant::now();
+    let is_idle = |sending: &[(Spool, Delivery)]| sending.iter().all(|(_, delivery)| delivery.is_idle());
+    while !is_idle(&sending) && upload.within.is_none_or(|within| begun.elapsed() < within) {
+        std::thread::sleep(LOOK);
+        for (_, delivery) in &mut sending {
+            delivery.look();
+        }
+    }
+    let mut tally = Tally::default();
+    for (_spool, delivery) in sending {
+        tally.add(&delivery.close(Duration::ZERO));
+    }
     println!("{}", serde_json::to_string(&tally).expect("numbers under names"));
     let is_whole = tally.segments_left == 0 && tally.segments_refused == 0;
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// A spool and whoever sends what is in it.
+fn open(dir: &Path, kind: Kind, upload: &SpoolUpload) -> Result<(Spool, Delivery), UploadError> {
+    let (mut spool, _) = Spool::open(dir, SpoolOptions { kind, upload: true, ..SpoolOptions::default() })?;
+    let mut delivery = Delivery::start(upload.options.clone(), spool.shelf())?;
+    delivery.submit(spool.take_for_upload());
+    Ok((spool, delivery))
 }

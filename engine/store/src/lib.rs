@@ -35,6 +35,7 @@ mod error;
 mod files;
 pub mod path;
 pub mod place;
+pub mod query;
 pub mod report;
 mod row;
 pub mod schema;

@@ -3,7 +3,9 @@
 mod engine;
 mod faults;
 mod full;
+mod grafana;
 mod ledger;
+mod paths;
 mod proxy;
 mod schema;
 mod server;

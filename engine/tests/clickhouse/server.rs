@@ -80,9 +80,19 @@ impl ClickHouse {
         self.query_as(None, sql)
     }
 
+    /// Asks in a database.
+    pub fn query_in(&self, database: &str, sql: &str) -> Result<String, String> {
+        let endpoint: Endpoint = format!("http://127.0.0.1:{}/{database}", self.http).parse().unwrap();
+        Self::ask(&endpoint, None, sql)
+    }
+
     /// Asks as somebody without a password; none: as the server's default user.
     pub fn query_as(&self, user: Option<&str>, sql: &str) -> Result<String, String> {
         let endpoint: Endpoint = format!("http://127.0.0.1:{}/default", self.http).parse().unwrap();
+        Self::ask(&endpoint, user, sql)
+    }
+
+    fn ask(endpoint: &Endpoint, user: Option<&str>, sql: &str) -> Result<String, String> {
         let server = Server {
             endpoints: vec![endpoint.clone()],
             user: user.map(str::to_owned),
@@ -90,7 +100,7 @@ impl ClickHouse {
             ca: None,
         };
         let client = Client::new(server, Timeouts::default()).unwrap();
-        client.query(&endpoint, sql).map(|text| text.trim().to_owned()).map_err(|e| e.to_string())
+        client.query(endpoint, sql).map(|text| text.trim().to_owned()).map_err(|e| e.to_string())
     }
 
     pub fn query(&self, sql: &str) -> String {

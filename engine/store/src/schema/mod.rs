@@ -23,7 +23,7 @@ pub struct Migration {
 }
 
 /// All of them, in the order of their versions.
-pub const MIGRATIONS: [Migration; 2] = [
+pub const MIGRATIONS: [Migration; 3] = [
     Migration {
         version: 1,
         name: "results",
@@ -33,6 +33,11 @@ pub const MIGRATIONS: [Migration; 2] = [
         version: 2,
         name: "targets-and-nodes",
         sql: include_str!("../../../../deploy/clickhouse/0002-targets-and-nodes.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "paths",
+        sql: include_str!("../../../../deploy/clickhouse/0003-paths.sql"),
     },
 ];
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::StoreError;
-use crate::segment::{Piece, Segment};
+use crate::segment::{Kind, Piece, Segment};
 
 /// A segment in memory, checked, ready to be sent as often as need be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,6 +17,8 @@ pub struct Load {
     pub token: String,
     /// The node that probed.
     pub node: String,
+    /// What the rows are.
+    pub kind: Kind,
     /// Blocks in the stream: what the server counts as rows of the body.
     pub blocks: u64,
     /// Rows in the blocks.
@@ -47,10 +49,10 @@ impl Load {
                 Piece::Damaged { len, .. } => damaged_bytes += len as u64,
             }
         }
-        let node = segment.header.node.clone();
+        let (node, kind) = (segment.header.node.clone(), segment.header.kind);
         let token = format!("{}-{:032x}", segment.header.id, hasher.finish128().as_u128());
         let bytes = if damaged_bytes == 0 { segment.into_bytes() } else { segment.into_sound_bytes() };
-        Ok(Load { bytes, token, node, blocks, rows, damaged_bytes })
+        Ok(Load { bytes, token, node, kind, blocks, rows, damaged_bytes })
     }
 }
 

@@ -27,6 +27,6 @@ mod throttle;
 mod worker;
 
 pub use load::Load;
-pub use statement::statement;
+pub use statement::{path_statement, statement};
 pub use throttle::Throttle;
 pub use worker::{Event, UploadOptions, Uploader};

@@ -91,6 +91,53 @@ pub fn statement() -> String {
     )
 }
 
+/// Columns of a row of paths, in the order that [`crate::path`] gives.
+const PATH_COLUMNS: &str = "kind UInt8, at UInt64, hi UInt64, lo UInt64, flow UInt16, round UInt32, flags UInt8, length UInt8, \
+     path_id UInt64, probes UInt32, first_hop UInt8, before_id UInt64, ttl Array(UInt8), rhi Array(UInt64), \
+     rlo Array(UInt64), rtt Array(UInt64), sent Array(UInt16), received Array(UInt16), icmp Array(UInt16), \
+     reply Array(UInt8), class Array(UInt8), marks Array(UInt8), label_ttl Array(UInt8), label Array(UInt32), \
+     bhi Array(UInt64), blo Array(UInt64)";
+
+/// Columns of the table `paths` and what each is made of.
+const PATH_VALUES: [(&str, &str); 26] = [
+    ("tenant", "{tenant:String}"),
+    ("node", "{node:String}"),
+    ("dst", "CAST(bitShiftLeft(toUInt128(hi), 64) + lo, 'IPv6')"),
+    ("flow", "flow"),
+    ("ts", "fromUnixTimestamp64Nano(toInt64(at), 'UTC')"),
+    ("kind", "kind"),
+    ("round", "round"),
+    ("reached", "bitTest(flags, 0)"),
+    ("complete", "bitTest(flags, 1)"),
+    ("length", "length"),
+    ("path_id", "path_id"),
+    ("probes", "probes"),
+    ("first_hop", "first_hop"),
+    ("before_id", "before_id"),
+    ("before", "arrayMap((h, l) -> CAST(bitShiftLeft(toUInt128(h), 64) + l, 'IPv6'), bhi, blo)"),
+    ("`hops.ttl`", "ttl"),
+    ("`hops.responder`", "arrayMap((h, l) -> CAST(bitShiftLeft(toUInt128(h), 64) + l, 'IPv6'), rhi, rlo)"),
+    ("`hops.rtt_ns`", "rtt"),
+    ("`hops.sent`", "sent"),
+    ("`hops.received`", "received"),
+    ("`hops.icmp`", "icmp"),
+    ("`hops.reply_hop_limit`", "reply"),
+    ("`hops.traffic_class`", "class"),
+    ("`hops.marks`", "marks"),
+    ("`labels.ttl`", "label_ttl"),
+    ("`labels.entry`", "label"),
+];
+
+/// `INSERT INTO paths`, with parameters `tenant` and `node`, for a body of rows of paths.
+#[must_use]
+pub fn path_statement() -> String {
+    let join = |of: fn(&(&'static str, &'static str)) -> &'static str| {
+        PATH_VALUES.iter().map(of).collect::<Vec<_>>().join(", ")
+    };
+    let (names, values) = (join(|(name, _)| name), join(|(_, value)| value));
+    format!("INSERT INTO paths ({names}) SELECT {values} FROM input('{PATH_COLUMNS}') FORMAT MsgPack")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +145,9 @@ mod tests {
     #[test]
     fn it_fits_what_proxies_take_as_a_url() {
         let escaped: usize = statement().bytes().map(|b| if b.is_ascii_alphanumeric() { 1 } else { 3 }).sum();
+        assert!(escaped < 7500, "{escaped} bytes; a common limit is 8 KiB");
+        let paths = path_statement();
+        let escaped: usize = paths.bytes().map(|b| if b.is_ascii_alphanumeric() { 1 } else { 3 }).sum();
         assert!(escaped < 7500, "{escaped} bytes; a common limit is 8 KiB");
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::queue::{End, Queue};
 use super::throttle::Body;
-use super::{Load, Throttle, statement};
+use super::{Load, Throttle, path_statement, statement};
 use crate::clickhouse::{Client, Endpoint, Failure, Request, Server, SetupError, Timeouts};
+use crate::segment::Kind;
 use crate::spool::Shelf;
 use crate::{StoreError, files};
 
@@ -80,6 +81,7 @@ impl Uploader {
             client: Client::new(options.server.clone(), options.timeouts)?,
             throttle: options.bytes_per_s.map(Throttle::new),
             statement: statement(),
+            path_statement: path_statement(),
             endpoint: AtomicUsize::new(0),
             queue: Arc::clone(&queue),
             shelf,
@@ -119,6 +121,7 @@ struct Shared {
     options: UploadOptions,
     throttle: Option<Throttle>,
     statement: String,
+    path_statement: String,
     /// The endpoint that worked last, or the next to try.
     endpoint: AtomicUsize,
     queue: Arc<Queue>,
@@ -214,6 +217,10 @@ impl Shared {
     fn insert(&self, endpoint: &Endpoint, load: &Load) -> Result<(), Failure> {
         let mut body = Body::new(&load.bytes, self.throttle.as_ref());
         let (tenant, node) = (parameter(&self.options.tenant), parameter(&load.node));
+        let sql = match load.kind {
+            Kind::Outcomes => &self.statement,
+            Kind::Paths => &self.path_statement,
+        };
         let settings = [
             ("insert_deduplication_token", load.token.as_str()),
             ("insert_deduplicate", "1"),
@@ -231,8 +238,7 @@ impl Shared {
             ("param_node", &node),
         ];
         let body = Some((&mut body as &mut dyn std::io::Read, load.bytes.len() as u64));
-        let answer =
-            self.client.send(endpoint, Request { sql: &self.statement, settings: &settings, body })?;
+        let answer = self.client.send(endpoint, Request { sql, settings: &settings, body })?;
         // Both count what views read and write, too, so that they are lower bounds: a body that was taken for less
         // than it is falls below them unless its rows roll up to nearly as many.
         let (read, acknowledged) = (answer.read_rows.unwrap_or(0), answer.written_rows.unwrap_or(0));
