@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS paths (
         reply_hop_limit UInt8,
         traffic_class   UInt8,
         marks     UInt8
-    ) COMMENT 'responder :: where nobody answered; icmp: type * 256 + code',
+    ) COMMENT 'responder :: where nobody answered, icmp: type * 256 + code',
     labels    Nested(
         ttl   UInt8,
         entry UInt32

@@ -197,6 +197,7 @@ fn arrival_of(reply: &KernelReply) -> Arrival<'static> {
         traffic_class: reply.traffic_class,
         stamp: stamp(reply.arrived_ns),
         quoted: Quoted::default(),
+        packet: &[],
     }
 }
 

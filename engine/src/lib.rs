@@ -7,6 +7,7 @@
 pub mod adapter;
 pub mod archive;
 pub mod backend;
+pub mod capture;
 pub mod cli;
 pub mod daemon;
 pub mod doctor;

@@ -42,7 +42,8 @@ impl Letter {
         let mut extensions = [0; EXTENSIONS_MAX];
         let extensions_len = arrival.quoted.extensions.len().min(EXTENSIONS_MAX);
         extensions[..extensions_len].copy_from_slice(&arrival.quoted.extensions[..extensions_len]);
-        Letter { arrival: Arrival { quoted, ..*arrival }, extensions, extensions_len, from }
+        // Whoever looks on has seen its bytes here.
+        Letter { arrival: Arrival { quoted, packet: &[], ..*arrival }, extensions, extensions_len, from }
     }
 
     fn arrival(&self) -> Arrival<'_> {
@@ -275,6 +276,7 @@ mod tests {
             traffic_class: 0,
             stamp: Stamp::default(),
             quoted: Quoted { hop_limit: 1, extensions, ..Quoted::default() },
+            packet: &[],
         }
     }
 

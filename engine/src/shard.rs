@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use megaping_probe::{Core, Down, Ledger, Nanos, Ring, RingCounters, Work};
 use megaping_store::batch::{BATCH_ROWS, Desk};
 
+use crate::capture::Tap;
 use crate::mailbox::{LETTERS, Post, PostCounts};
 
 /// Most reports, arrivals or endings that a breath takes: more than it sends, so that it comes to the end of them
@@ -72,6 +73,7 @@ pub struct Shard<R, W> {
     desk: Desk,
     board: Arc<Board>,
     post: Option<Post>,
+    tap: Option<Tap>,
     wall: Wall,
     handed_over: Nanos,
     published: Nanos,
@@ -102,6 +104,7 @@ impl<R: Ring, W: Work> Shard<R, W> {
             desk,
             board,
             post: None,
+            tap: None,
             wall,
             handed_over: Nanos(0),
             published: Nanos(0),
@@ -116,6 +119,12 @@ impl<R: Ring, W: Work> Shard<R, W> {
     #[must_use]
     pub fn with_post(self, post: Post) -> Shard<R, W> {
         Shard { post: Some(post), ..self }
+    }
+
+    /// The same shard, with somebody who may look on.
+    #[must_use]
+    pub fn with_tap(self, tap: Option<Tap>) -> Shard<R, W> {
+        Shard { tap, ..self }
     }
 
     /// Breathes until everything scheduled has ended, or until told to stop and nothing is in flight. The first
@@ -181,9 +190,14 @@ impl<R: Ring, W: Work> Shard<R, W> {
     }
 
     fn breathe(&mut self) -> Result<Breath, Down> {
-        let Shard { ring, core, desk, post, .. } = self;
+        let Shard { ring, core, desk, post, tap, .. } = self;
         let now = ring.now();
+        let mut tap = tap.as_mut().and_then(Tap::watched);
+        let unix_offset_ns = desk.unix_offset_ns();
         let reaped = ring.reap(QUOTA, |sent| {
+            if let Some(tap) = &mut tap {
+                tap.sent(&sent, core, unix_offset_ns);
+            }
             if let Some(outcome) = core.on_sent(sent) {
                 desk.seat(outcome);
             }
@@ -192,15 +206,22 @@ impl<R: Ring, W: Work> Shard<R, W> {
             if let Some(post) = post
                 && post.forward(core.owner(arrival.identifier), arrival)
             {
+                if let Some(tap) = &mut tap {
+                    tap.handed_over(arrival, unix_offset_ns);
+                }
                 return;
             }
-            if let Some(outcome) = core.on_arrival(arrival) {
+            let ended = match &mut tap {
+                Some(tap) => tap.matched(arrival, core, unix_offset_ns),
+                None => core.on_arrival(arrival),
+            };
+            if let Some(outcome) = ended {
                 desk.seat(outcome);
             }
         })?;
         desk.reclaim();
         let read_until = if received < QUOTA { self.read_mail(now) } else { None };
-        let Shard { ring, core, desk, .. } = self;
+        let Shard { ring, core, desk, tap, .. } = self;
         core.breathe(now);
         let mut ended = 0;
         if let Some(read_until) = read_until {
@@ -210,7 +231,12 @@ impl<R: Ring, W: Work> Shard<R, W> {
         }
         let seats = desk.seats();
         let burst = core.pace().burst_max();
-        let sent = ring.send(burst, || core.next_order(now, seats))?;
+        let sent = match tap.as_mut().and_then(Tap::watched) {
+            None => ring.send(burst, || core.next_order(now, seats))?,
+            Some(tap) => {
+                ring.send(burst, || core.next_order(now, seats).inspect(|order| tap.ordered(order)))?
+            }
+        };
         if core.is_stuck(now) {
             ring.abandon();
         }

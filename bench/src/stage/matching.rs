@@ -103,5 +103,6 @@ fn answer(order: &Order) -> Arrival<'static> {
         traffic_class: 0,
         stamp: Stamp { at: order.ordered_at + RTT_NS, error_ns: 0, source: StampSource::Virtual },
         quoted: Quoted::default(),
+        packet: &[],
     }
 }

@@ -86,6 +86,9 @@ pub struct Arrival<'a> {
     pub stamp: Stamp,
     /// What the error tells of the probe as it was seen there.
     pub quoted: Quoted<'a>,
+    /// The bytes that it was read from, for those who look on: from the IP header on, or from the ICMPv6 header where a
+    /// socket has taken that off; empty where the ring moves none.
+    pub packet: &'a [u8],
 }
 
 /// What kind of answer.

@@ -24,13 +24,13 @@ pub struct Outer {
 /// # Errors
 /// When it is no whole ICMP message, or neither an echo reply nor an error that quotes an echo request.
 #[inline]
-pub fn ipv4(packet: &[u8], stamp: Stamp) -> Result<Arrival<'_>, Error> {
-    let packet = ipv4_view::Packet::new_checked(packet)?;
+pub fn ipv4(bytes: &[u8], stamp: Stamp) -> Result<Arrival<'_>, Error> {
+    let packet = ipv4_view::Packet::new_checked(bytes)?;
     let message = icmpv4::message(&packet)?;
     let outer =
         Outer { responder: packet.source(), hop_limit: packet.ttl(), traffic_class: packet.traffic_class() };
     let sound = icmpv4::verify_checksum(&message);
-    Ok(arrival(&Answer::from_icmpv4(&message)?, &outer, sound, stamp))
+    Ok(arrival(&Answer::from_icmpv4(&message)?, &outer, sound, stamp, bytes))
 }
 
 /// Reads an IPv6 packet, from its header on.
@@ -38,8 +38,8 @@ pub fn ipv4(packet: &[u8], stamp: Stamp) -> Result<Arrival<'_>, Error> {
 /// # Errors
 /// As [`ipv4`].
 #[inline]
-pub fn ipv6(packet: &[u8], stamp: Stamp) -> Result<Arrival<'_>, Error> {
-    let packet = ipv6_view::Packet::new_checked(packet)?;
+pub fn ipv6(bytes: &[u8], stamp: Stamp) -> Result<Arrival<'_>, Error> {
+    let packet = ipv6_view::Packet::new_checked(bytes)?;
     let message = icmpv6_view::message(&packet)?;
     let outer = Outer {
         responder: packet.source(),
@@ -47,7 +47,7 @@ pub fn ipv6(packet: &[u8], stamp: Stamp) -> Result<Arrival<'_>, Error> {
         traffic_class: packet.traffic_class(),
     };
     let sound = icmpv6_view::verify_checksum(&message, packet.source(), packet.destination());
-    Ok(arrival(&Answer::from_icmpv6(&message)?, &outer, sound, stamp))
+    Ok(arrival(&Answer::from_icmpv6(&message)?, &outer, sound, stamp, bytes))
 }
 
 /// Reads an ICMPv6 message whose checksum the kernel has verified.
@@ -56,11 +56,17 @@ pub fn ipv6(packet: &[u8], stamp: Stamp) -> Result<Arrival<'_>, Error> {
 /// As [`ipv4`].
 #[inline]
 pub fn icmpv6<'a>(message: &'a [u8], outer: &Outer, stamp: Stamp) -> Result<Arrival<'a>, Error> {
-    Ok(arrival(&Answer::from_icmpv6(&Message::new_checked(message)?)?, outer, true, stamp))
+    Ok(arrival(&Answer::from_icmpv6(&Message::new_checked(message)?)?, outer, true, stamp, message))
 }
 
 #[inline]
-fn arrival<'a>(answer: &Answer<'a>, outer: &Outer, sound: bool, stamp: Stamp) -> Arrival<'a> {
+fn arrival<'a>(
+    answer: &Answer<'a>,
+    outer: &Outer,
+    sound: bool,
+    stamp: Stamp,
+    packet: &'a [u8],
+) -> Arrival<'a> {
     let integrity = if sound { Integrity::Good } else { Integrity::BadChecksum };
     let Outer { responder, hop_limit, traffic_class } = *outer;
     match *answer {
@@ -76,6 +82,7 @@ fn arrival<'a>(answer: &Answer<'a>, outer: &Outer, sound: bool, stamp: Stamp) ->
             traffic_class,
             stamp,
             quoted: Quoted::default(),
+            packet,
         },
         Answer::Failure { message_type, code, quote, extensions } => Arrival {
             kind: Kind::Error { icmp_type: message_type, code },
@@ -95,6 +102,7 @@ fn arrival<'a>(answer: &Answer<'a>, outer: &Outer, sound: bool, stamp: Stamp) ->
                 source: quote.source,
                 extensions,
             },
+            packet,
         },
     }
 }

@@ -180,6 +180,9 @@ pub(super) struct PingArgs {
     #[arg(long, value_name = "FORMAT", help_heading = "Results", default_value = "text")]
     #[arg(env = "MEGAPING_SUMMARY", hide_env = true, hide_possible_values = true)]
     pub summary: SummaryFormat,
+    /// Listen on this socket for pcap-dump --via, which shows the packets
+    #[arg(long, value_name = "SOCKET", help_heading = "Results", env = "MEGAPING_CAPTURE", hide_env = true)]
+    pub capture: Option<PathBuf>,
     /// Keep all outcomes in this directory, for megaping report
     #[arg(long, value_name = "DIR", help_heading = "Results", env = "MEGAPING_STORE", hide_env = true)]
     pub store: Option<PathBuf>,

@@ -239,6 +239,7 @@ pub(super) fn mtr(args: MtrArgs) -> Result<MtrOptions, UsageError> {
         tenant: String::new(),
         upload: None,
         spool_limit: None,
+        capture: None,
     };
     Ok(MtrOptions {
         items: args.targets,

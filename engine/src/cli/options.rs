@@ -67,6 +67,8 @@ pub struct PingOptions {
     pub upload: Option<UploadOptions>,
     /// How much of the disk may hold what is not yet archived and sent.
     pub spool_limit: Option<SpoolLimit>,
+    /// A socket for whoever wants to see packets.
+    pub capture: Option<PathBuf>,
 }
 
 /// A run of `megaping report`, checked.
@@ -226,6 +228,7 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
         tenant,
         upload,
         spool_limit,
+        capture: args.capture,
     })
 }
 

@@ -144,6 +144,9 @@ pub(super) struct TraceArgs {
     pub store: Option<PathBuf>,
     #[command(flatten)]
     pub send: SendArgs,
+    /// Listen on this socket for pcap-dump --via, which shows the packets
+    #[arg(long, value_name = "SOCKET", help_heading = "Results", env = "MEGAPING_CAPTURE", hide_env = true)]
+    pub capture: Option<PathBuf>,
 }
 
 /// A run of `megaping trace`, checked.
@@ -228,6 +231,7 @@ pub(super) fn trace(args: TraceArgs) -> Result<TraceOptions, UsageError> {
         tenant: String::new(),
         upload,
         spool_limit: None,
+        capture: args.capture,
     };
     Ok(TraceOptions {
         probe,

@@ -16,6 +16,7 @@ use super::publish::{Events, Publisher};
 use super::roster::SharedRoster;
 use super::systemd;
 use super::work::{FleetWork, Helm};
+use crate::capture::Naming;
 use crate::cli::PingOptions;
 use crate::keeper::Keep;
 use crate::run::{Job, LiveTargets, RunError, RunPlan, Scene, stop_all, until_done};
@@ -62,6 +63,11 @@ impl Job for DaemonJob<'_> {
         let (work, helm) = FleetWork::new(unix_offset_ns());
         self.helms.push(helm);
         work
+    }
+
+    fn names(&self) -> Option<Naming> {
+        let roster = self.roster.clone();
+        Some(Box::new(move |target| roster.lock().owner(target)))
     }
 
     fn routes_follow(&mut self, live: Arc<LiveTargets>) {
@@ -233,6 +239,8 @@ fn unlike(before: &Loaded, after: &Loaded) -> Option<String> {
         != (&new.store, &new.archive, &new.upload, &new.spool_limit)
     {
         "another [store]"
+    } else if old.capture != new.capture {
+        "another control.capture"
     } else if (&old_control.socket, &old_control.listen) != (&new_control.socket, &new_control.listen) {
         "another control.socket or control.listen"
     } else if new_family(true) {

@@ -91,6 +91,13 @@ impl Roster {
         Some(seat.account)
     }
 
+    /// Who a probe's target is probed for, by name: tenant and measurement.
+    #[must_use]
+    pub fn owner(&self, target: u64) -> Option<(String, String)> {
+        let Owner { tenant, measurement } = &self.seats.get((target >> 32) as usize)?.as_ref()?.owner;
+        Some((tenant.to_string(), measurement.to_string()))
+    }
+
     /// Every tenant that ever was, by account, and what became of its probes.
     #[must_use]
     pub fn accounts(&self) -> &[(Arc<str>, Counts)] {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use megaping_probe::{Ping, Work};
 
 use super::{RunError, RunPlan, Walk, watch};
+use crate::capture::Naming;
 use crate::cli::{OutputFormat, PingOptions};
 use crate::keeper::{Keep, Keeper};
 use crate::net::LiveTargets;
@@ -26,6 +27,11 @@ pub(crate) trait Job {
 
     /// The part of one shard; asked once for each, in order.
     fn work(&mut self, shard: u16) -> Self::Work;
+
+    /// Whose a target is, for those who look at packets, where it is not the run's one tenant's.
+    fn names(&self) -> Option<Naming> {
+        None
+    }
 
     /// Is given what next hops are looked up for, on rings that send frames: for a job whose targets change.
     fn routes_follow(&mut self, _live: Arc<LiveTargets>) {}

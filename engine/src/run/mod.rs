@@ -31,6 +31,7 @@ use megaping_ring::{
 use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
 
+use crate::capture::{self, CaptureError, Link, Renderer, Socket, Tap, Taps};
 use crate::cli::{PingOptions, UsageError};
 use crate::instance::Instance;
 use crate::keeper::{self, Keep, KeepError};
@@ -81,6 +82,8 @@ pub enum RunError {
          lower --shards"
     )]
     Queues { name: String, queues: u32, shards: u32 },
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     #[error(transparent)]
     Kernel(#[from] KernelOpenError),
     #[error(
@@ -158,7 +161,9 @@ pub(crate) fn start<J: Job>(
     let job = job(random());
     let craft = Craft::new(&rings::fill(options, &mut random));
     let targets = Arc::clone(targets);
-    let mut run = Run { options, plan, targets, identities, job, notes: Vec::new() };
+    let capture = options.capture.as_deref().map(capture::listen).transpose()?;
+    let mut run =
+        Run { options, plan, targets, identities, job, notes: Vec::new(), capture, craft: craft.clone() };
     let (open, remark) = auto::open(&run, &craft)?;
     run.note(&mut remark.into_iter().collect());
     match open {
@@ -204,6 +209,9 @@ struct Run<'a, J> {
     job: J,
     /// What the user should know of the way to the wire.
     notes: Vec<String>,
+    /// For whoever wants to see packets, and what renders them.
+    capture: Option<Socket>,
+    craft: Craft,
 }
 
 /// A shard of a job.
@@ -231,7 +239,10 @@ impl<J: Job> Run<'_, J> {
         let keeper = self.job.keeper()?;
         let stop = Signals::catch(J::IS_PATIENT).map_err(RunError::Signals)?;
         let boards: Vec<Arc<Board>> = rings.iter().map(|_| Arc::default()).collect();
-        let (shards, lanes) = self.shards(rings, &boards);
+        let links = self.links(rings.len());
+        let (shards, lanes) = self.shards(rings, &boards, &links);
+        // Ends before the rings do: what was captured by then is written.
+        let taps = self.tap(backend, links)?;
         let sink_board = Arc::new(SinkBoard::default());
         let sink = self.sink(lanes, &sink_board, keeper)?;
 
@@ -273,13 +284,30 @@ impl<J: Job> Run<'_, J> {
             let end = store.join().map_err(|_| RunError::Panicked)?;
             Ok((downs?, end))
         })?;
+        drop(taps);
         self.finish(backend, &boards, start, downs, end, stop.interrupted())
+    }
+
+    /// One for each shard, where somebody may look on.
+    fn links(&self, shards: usize) -> Vec<Arc<Link>> {
+        (0..if self.capture.is_some() { shards } else { 0 }).map(|_| Link::new()).collect()
+    }
+
+    fn tap(&mut self, backend: &'static str, links: Vec<Arc<Link>>) -> Result<Option<Taps>, RunError> {
+        let Some(socket) = self.capture.take() else { return Ok(None) };
+        let renderer = Renderer::new(self.craft.clone(), self.options.payload_len, self.plan.sources);
+        let hello = capture::hello(backend, self.plan.shards, self.options.interface.as_deref());
+        let tenant = self.options.tenant.clone();
+        let names =
+            self.job.names().unwrap_or_else(|| Box::new(move |_| Some((tenant.clone(), String::new()))));
+        Taps::start(socket, links, renderer, names, hello).map(Some).map_err(RunError::Thread)
     }
 
     fn shards<R: Ring>(
         &mut self,
         rings: Vec<R>,
         boards: &[Arc<Board>],
+        links: &[Arc<Link>],
     ) -> (Vec<JobShard<R, J>>, Vec<Arc<Lane>>) {
         let rooms = vec![self.plan.room(); rings.len()];
         let mut posts = if R::SORTED || rings.len() < 2 { Vec::new() } else { posts(&rooms) }.into_iter();
@@ -290,7 +318,8 @@ impl<J: Job> Run<'_, J> {
                 let plan = self.plan.of_shard(self.options, shard);
                 let (desk, lane) = lane(shard, RunPlan::seats(&plan));
                 let core = Core::new(plan, self.job.work(shard), *identity);
-                let shard = Shard::new(ring, core, desk, Arc::clone(board), Wall::Live);
+                let tap = links.get(index).map(|link| Tap::new(Arc::clone(link)));
+                let shard = Shard::new(ring, core, desk, Arc::clone(board), Wall::Live).with_tap(tap);
                 match posts.next() {
                     Some(post) => (shard.with_post(post), lane),
                     None => (shard, lane),

@@ -7,23 +7,28 @@
 //!                                                    Summary
 //! ```
 //!
-//! [`dump`] is the whole of it; the program adds flags, files and exit codes.
+//! [`dump`] is the whole of that; the program adds flags, files and exit codes. [`Attached`] is the other half: what the
+//! shards of a running engine see, written to files.
 
+mod attach;
 mod capture;
 mod dissect;
 mod error;
 mod line;
 mod link;
+mod output;
 mod pcapng;
 mod sighting;
 mod summary;
 
 use std::io::{Read, Write};
 
+pub use attach::{AttachError, Attached, Limits, Taken};
 pub use capture::{Capture, Record};
 pub use dissect::dissect;
 pub use error::Error;
 pub use link::LinkType;
+pub use output::{Files, Format, Output, OutputError};
 pub use sighting::{Class, Cut, Label, Quoted, Sighting, UnixNs};
 pub use summary::Summary;
 

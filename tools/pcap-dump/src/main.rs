@@ -1,65 +1,71 @@
 //! The `pcap-dump` command.
 
+mod flags;
+
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use clap::{Parser, ValueEnum};
-use pcap_dump::{Error, Only, Options, Summary, dump};
+use clap::Parser;
+use pcap_dump::{AttachError, Attached, Error, Files, Only, Options, Summary, dump};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
-const EXAMPLES: &str = "\
-Examples:
-  pcap-dump --read probes.pcapng
-  pcap-dump --read probes.pcap --only malformed
-  tcpdump -U -w - icmp or icmp6 | pcap-dump --read - --json
+use flags::Args;
 
-Exit status: 0 when all is well, 1 when a packet was malformed or had a wrong checksum, 2 for an error.";
-
-/// Explains the ICMP and ICMPv6 packets of a capture, and what is wrong with them.
-#[derive(Parser, Debug)]
-#[command(name = "pcap-dump", version, about, after_help = EXAMPLES, max_term_width = 110)]
-struct Args {
-    /// Read this pcap or pcapng capture, - for standard input
-    #[arg(short, long, value_name = "FILE")]
-    read: PathBuf,
-    /// Print a JSON object a line, and the summary as one
-    #[arg(long)]
-    json: bool,
-    /// Print these alone; the summary counts everything
-    #[arg(long, value_name = "WHICH", value_enum)]
-    only: Option<Choice>,
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match (&args.read, &args.via) {
+        (Some(path), _) => explain(&args, path),
+        (None, Some(socket)) => watch(&args, socket),
+        // clap asks for one of them.
+        (None, None) => ExitCode::from(2),
+    }
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug)]
-enum Choice {
-    /// Malformed packets and wrong checksums
-    Malformed,
-    /// Echo requests
-    Requests,
-    /// Echo replies
-    Replies,
-    /// ICMP errors
-    Errors,
-}
-
-impl From<Choice> for Only {
-    fn from(choice: Choice) -> Only {
-        match choice {
-            Choice::Malformed => Only::Malformed,
-            Choice::Requests => Only::Requests,
-            Choice::Replies => Only::Replies,
-            Choice::Errors => Only::Errors,
+/// Attaches to an engine and writes what it sees.
+fn watch(args: &Args, socket: &Path) -> ExitCode {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&stop)) {
+            eprintln!("pcap-dump: signals cannot be caught: {error}");
+            return ExitCode::from(2);
+        }
+    }
+    let run = || {
+        let attached = Attached::to(socket, &args.filter())?;
+        let mut files = Files::create(args.output(), attached.hello.clone())?;
+        attached.write(&mut files, args.limits(), &stop)
+    };
+    match run() {
+        Ok(taken) => {
+            let counts = taken.counts;
+            let line = format!(
+                "pcap-dump: {} packets written, {} bytes; of {} that were wanted {} were dropped by a shard's ring and {} by \
+                 the socket\n",
+                taken.packets, taken.bytes, counts.seen, counts.dropped_ring, counts.dropped_socket
+            );
+            // Whoever reads may be gone.
+            let _ = io::stderr().lock().write_all(line.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(AttachError::Output(error)) if error.source.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "pcap-dump: {error}");
+            ExitCode::from(2)
         }
     }
 }
 
-fn main() -> ExitCode {
-    let args = Args::parse();
-    let name =
-        if args.read.as_os_str() == "-" { "standard input".into() } else { args.read.display().to_string() };
+/// Explains a capture.
+fn explain(args: &Args, path: &Path) -> ExitCode {
+    let name = if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() };
     let mut summary = Summary::default();
-    let result = read(&args, &mut summary);
+    let result = read(args, path, &mut summary);
     if result.as_ref().is_err_and(Error::is_broken_pipe) {
         return ExitCode::from(u8::from(summary.is_bad()));
     }
@@ -80,11 +86,11 @@ fn main() -> ExitCode {
     ExitCode::from(if result.is_err() { 2 } else { u8::from(summary.is_bad()) })
 }
 
-fn read(args: &Args, summary: &mut Summary) -> Result<(), Error> {
-    let input: Box<dyn Read> = if args.read.as_os_str() == "-" {
+fn read(args: &Args, path: &Path, summary: &mut Summary) -> Result<(), Error> {
+    let input: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(io::stdin().lock())
     } else {
-        Box::new(File::open(&args.read).map_err(Error::Read)?)
+        Box::new(File::open(path).map_err(Error::Read)?)
     };
     let options = Options { json: args.json, only: args.only.map(Only::from) };
     let stdout = io::stdout();

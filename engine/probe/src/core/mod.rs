@@ -242,6 +242,11 @@ impl<W: Work> Core<W> {
         self.rtt_max_ns
     }
 
+    /// Target and round of a probe that the table remembers; for those who look on.
+    pub fn probe_of(&mut self, key: u64) -> Option<(u64, u32)> {
+        self.table.get(key).map(|entry| (entry.target, entry.seq))
+    }
+
     /// The work, for those who read its figures.
     #[must_use]
     pub fn work(&self) -> &W {

@@ -63,6 +63,7 @@ pub(super) fn reply(order: &Order, at: u64) -> Arrival<'static> {
         traffic_class: 0,
         stamp: Stamp { at: Nanos(at), error_ns: 5, source: StampSource::Kernel },
         quoted: Quoted::default(),
+        packet: &[],
     }
 }
 

@@ -176,6 +176,7 @@ mod tests {
             traffic_class: 0xc0,
             stamp: Stamp::default(),
             quoted,
+            packet: &[],
         }
     }
 

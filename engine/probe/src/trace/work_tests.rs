@@ -165,6 +165,7 @@ fn arrival(outcome: &Outcome) -> Arrival<'static> {
         traffic_class: 0,
         stamp: Stamp::default(),
         quoted: Quoted { hop_limit: 1, ..Quoted::default() },
+        packet: &[],
     }
 }
 

@@ -95,6 +95,8 @@ pub struct Control {
     /// Its mode, octal.
     #[serde(deserialize_with = "value::mode")]
     pub mode: Option<u32>,
+    /// A socket for `pcap-dump --via`, which shows the packets.
+    pub capture: Option<PathBuf>,
     /// An address of TCP, where everybody needs a token.
     pub listen: Option<Spanned<String>>,
     /// File with the operator's token.

@@ -1,0 +1,20 @@
+//! What an engine and those who look on say to each other: captured packets, filters, and files of them.
+//!
+//! ```text
+//!   shard --(bounded ring)--> tap thread --(Unix socket: hello, then frames)--> pcap-dump --> pcapng | pcap | text
+//!                                 `--> the last seconds, kept --(freeze)--> pcapng
+//! ```
+//!
+//! [`packet`] is one captured packet and its form on the socket, [`protocol`] what is said before and between,
+//! [`filter`] what is wanted, [`verdict`] what the engine made of a packet, [`pcapng`] the file.
+
+pub mod filter;
+pub mod packet;
+pub mod pcapng;
+pub mod protocol;
+pub mod verdict;
+
+pub use filter::{Facts, Filter, Prefix};
+pub use packet::{Captured, Direction, Frame, FrameError};
+pub use protocol::{Ask, Counts, Hello, Refusal, Secret};
+pub use verdict::Verdict;

@@ -1,0 +1,267 @@
+//! `pcap-dump --via` on the lab: what is captured is what the world saw, packet by packet, and nobody is slowed or hurt.
+//!
+//! Needs root (network namespaces, eBPF), `megaping-lab` and `pcap-dump`, built in the same profile, and tshark.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Lab, MEGAPING, Run, count};
+
+fn pcap_dump() -> Command {
+    let program = Path::new(MEGAPING).with_file_name("pcap-dump");
+    assert!(program.exists(), "{} is not built: cargo build --workspace", program.display());
+    Command::new(program)
+}
+
+/// Starts megaping with a socket for captures, and waits until it listens.
+fn engine(lab: &Lab, socket: &Path, output: &str, args: &[&str]) -> Child {
+    let mut command = lab.command(MEGAPING);
+    command.args(["ping", "--summary", "json", "-o", output, "--capture"]).arg(socket).args(args);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("megaping starts");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !socket.exists() {
+        assert!(Instant::now() < deadline, "it does not listen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+fn ended(child: Child) -> Run {
+    Run::from(child.wait_with_output().expect("it ends"))
+}
+
+/// A probe: target and round.
+type Probe = (String, u64);
+
+/// What became of probes, by the engine's own lines: of the rounds from `from` on.
+fn outcomes(csv: &str, from: u64) -> BTreeMap<Probe, String> {
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let column = |name: &str| {
+        names.iter().position(|it| *it == name).unwrap_or_else(|| panic!("no {name}: {names:?}"))
+    };
+    let (target, seq, outcome) = (column("target"), column("seq"), column("outcome"));
+    let probe = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        ((fields[target].to_owned(), fields[seq].parse().expect("a round")), fields[outcome].to_owned())
+    };
+    lines.map(probe).filter(|((_, seq), _)| *seq >= from).collect()
+}
+
+/// What tshark makes of a capture: what was sent, and what was made of what arrived, by probe.
+fn tshark(capture: &Path) -> (BTreeMap<Probe, u64>, BTreeMap<Probe, Vec<String>>) {
+    let mut command = Command::new("tshark");
+    command.args(["-n", "-o", "ip.check_checksum:TRUE", "-T", "json", "-r"]).arg(capture);
+    let checksums = ["icmp.checksum.status", "icmpv6.checksum.status"];
+    let fields = ["frame.comment", "icmp.type", "icmpv6.type", "frame.time_epoch", "_ws.malformed"];
+    for field in fields.iter().chain(&checksums) {
+        command.args(["-e", field]);
+    }
+    let output = command.stdin(Stdio::null()).output().expect("tshark is there: run 'scripts/setup test'");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let packets: Value = serde_json::from_slice(&output.stdout).expect("tshark writes JSON");
+    let (mut sent, mut arrived): (BTreeMap<Probe, u64>, BTreeMap<Probe, Vec<String>>) = Default::default();
+    for packet in packets.as_array().expect("a list") {
+        let layers = &packet["_source"]["layers"];
+        let field = |name: &str| layers[name][0].as_str();
+        assert!(field("_ws.malformed").is_none(), "{packet}");
+        let comment = field("frame.comment").expect("every packet has one");
+        let word = |name: &str| comment.split(' ').find_map(|word| word.strip_prefix(name));
+        let probe = (
+            word("target=").expect("a target").to_owned(),
+            word("seq=").expect("a round").parse().expect("a number"),
+        );
+        let verdict = word("verdict=").expect("a verdict");
+        assert_eq!(word("tenant="), Some("acme"), "{comment}");
+        assert_eq!(matches!(verdict, "matched" | "error"), word("rtt=").is_some(), "{comment}");
+        let number =
+            field("icmp.type").or(field("icmpv6.type")).unwrap_or_else(|| panic!("no ICMP: {packet}"));
+        let expected: &[&str] = match verdict {
+            "sent" => &["8", "128"],
+            "matched" => &["0", "129"],
+            "error" => &["11", "3"],
+            other => panic!("{other}: {comment}"),
+        };
+        assert!(expected.contains(&number), "{comment}: type {number}");
+        if word("bytes=").is_none() {
+            assert_eq!(checksums.iter().find_map(|name| field(name)), Some("1"), "{packet}");
+        }
+        match verdict {
+            "sent" => *sent.entry(probe).or_default() += 1,
+            verdict => arrived.entry(probe).or_default().push(verdict.to_owned()),
+        }
+    }
+    (sent, arrived)
+}
+
+#[test]
+fn root_every_packet_is_in_the_capture_with_what_became_of_it() {
+    let lab = Lab::up(&["--loss", "30", "--verify", "--min-hops", "3", "--max-hops", "9"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    for backend in ["raw", "xdp", "kernel"] {
+        lab.reset();
+        let socket = dir.path().join(format!("{backend}.sock"));
+        let capture = dir.path().join(format!("{backend}.pcapng"));
+        let targets = ["10.1.0.0/25", "fd00:1::/121"];
+        let args = [
+            "--backend",
+            backend,
+            "-I",
+            "near",
+            "--tenant",
+            "acme",
+            "-c",
+            "5",
+            "-i",
+            "0.4",
+            "-t",
+            "0.5",
+            "--ttl",
+            "7",
+        ];
+        let (tool, run) = watched(&lab, &socket, &capture, &[&targets[..], &args[..]].concat());
+        let (summary, world) = (run.summary(), lab.counters());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let both = |key: &str| count(&world["v4"][key]) + count(&world["v6"][key]);
+        assert_eq!(count(&summary["sent"]), both("requests"));
+        assert_eq!(
+            (count(&summary["answered"]), count(&summary["errors"])),
+            (both("replies"), both("time_exceeded"))
+        );
+        assert!(
+            tool.stderr.contains("0 were dropped by a shard's ring and 0 by the socket"),
+            "{}",
+            tool.stderr
+        );
+        let mode = std::fs::metadata(&capture).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        // The tool came while the first round was under way. From the second on all is there, each packet once.
+        let (sent, arrived) = tshark(&capture);
+        let outcomes = outcomes(&run.stdout, 1);
+        assert_eq!(outcomes.len(), 256 * 4);
+        for (probe, outcome) in &outcomes {
+            assert_eq!(sent.get(probe), Some(&1), "{backend}: {probe:?}");
+            let expected: &[&str] = match outcome.as_str() {
+                "answered" => &["matched"],
+                "error" => &["error"],
+                _ => &[],
+            };
+            let found = arrived.get(probe).map_or(&[][..], Vec::as_slice);
+            assert_eq!(found, expected, "{backend}: {probe:?} {outcome}");
+        }
+        let later = |probe: &&Probe| probe.1 >= 1;
+        assert_eq!(
+            sent.keys().filter(later).count(),
+            outcomes.len(),
+            "{backend}: what was not sent is not there"
+        );
+        let infos = Run::of(Command::new("capinfos").args(["-o"]).arg(&capture));
+        assert!(infos.stdout.contains("Strict time order:   True"), "{}", infos.stdout);
+    }
+}
+
+/// A run that waits for its tool, and both ends.
+fn watched(lab: &Lab, socket: &Path, capture: &Path, args: &[&str]) -> (Run, Run) {
+    let child = engine(lab, socket, "csv", args);
+    let tool = pcap_dump().arg("--via").arg(socket).arg("-w").arg(capture).stderr(Stdio::piped()).spawn();
+    let run = ended(child);
+    (ended(tool.expect("pcap-dump starts")), run)
+}
+
+#[test]
+fn root_filters_limits_and_rotation_do_what_they_say() {
+    let lab = Lab::up(&[]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("s");
+    let child = engine(
+        &lab,
+        &socket,
+        "none",
+        &["--backend", "xdp", "-I", "near", "10.1.0.0/24", "10.2.0.0/24", "--duration", "9"],
+    );
+    let tool = |args: &[&str]| Run::of(pcap_dump().arg("--via").arg(&socket).args(args));
+    let text = tool(&["-c", "50", "--verdict", "matched", "--target", "10.2.0.0/24"]);
+    assert_eq!((text.code, text.stdout.lines().count()), (0, 50), "{}", text.stderr);
+    assert!(
+        text.stdout.lines().all(|line| line.contains("verdict=matched")
+            && line.contains("ICMP echo reply")
+            && line.contains(" target=10.2.0.")),
+        "{}",
+        text.stdout
+    );
+    let sampled = tool(&["--duration", "1", "--sample", "10", "--direction", "out"]);
+    let lines = sampled.stdout.lines().count();
+    assert!((25..=75).contains(&lines), "{lines} of 512 a second, one in ten");
+    // Two at a time is one too many.
+    let mut first = pcap_dump()
+        .arg("--via")
+        .arg(&socket)
+        .args(["-w", "/dev/null"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    std::thread::sleep(Duration::from_millis(300));
+    let second = tool(&["-c", "1"]);
+    assert_eq!(second.code, 2);
+    assert!(second.stderr.contains("somebody is attached already"), "{}", second.stderr);
+    // One that is killed leaves the engine as it was.
+    first.kill().expect("it lives");
+    let _status = first.wait();
+    std::thread::sleep(Duration::from_millis(300));
+    let files = dir.path().join("turn");
+    let name = files.to_str().expect("UTF-8");
+    assert_eq!(tool(&["-w", name, "-C", "1", "-W", "3", "--max-bytes", "30000"]).code, 0);
+    let written: Vec<PathBuf> =
+        (0..3).map(|at| PathBuf::from(format!("{name}{at}"))).filter(|path| path.exists()).collect();
+    assert!(!written.is_empty());
+    let zipped = dir.path().join("c.zst");
+    assert_eq!(
+        tool(&["-w", zipped.to_str().expect("UTF-8"), "--zstd", "--format", "pcap", "-s", "40", "-c", "100"])
+            .code,
+        0
+    );
+    let raw = Run::of(Command::new("zstd").args(["-dc"]).arg(&zipped).stdout(Stdio::piped()));
+    assert!(raw.code == 0 || raw.code == -1);
+    let run = ended(child);
+    let (summary, world) = (run.summary(), lab.counters());
+    assert_eq!(count(&summary["sent"]), count(&world["v4"]["requests"]));
+    assert_eq!(count(&summary["answered"]), count(&summary["sent"]), "who looks on loses nothing: {summary}");
+    let gone = tool(&["-c", "1"]);
+    assert!(gone.code == 2 && gone.stderr.contains("no engine answers"), "{}", gone.stderr);
+}
+
+#[test]
+fn root_a_slow_disk_loses_captured_packets_and_no_probe() {
+    let lab = Lab::up(&[]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("s");
+    let child = engine(
+        &lab,
+        &socket,
+        "none",
+        &["--backend", "kernel", "-I", "near", "10.1.0.0/18", "-s", "512", "-r", "200k", "--duration", "4"],
+    );
+    // It writes into a pipe that nobody reads for most of the time.
+    let mut tool = pcap_dump()
+        .arg("--via")
+        .arg(&socket)
+        .args(["-w", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let pipe = tool.stdout.take().expect("it is piped");
+    let run = ended(child);
+    let (summary, world) = (run.summary(), lab.counters());
+    assert_eq!(count(&summary["sent"]), count(&world["v4"]["requests"]));
+    assert_eq!(count(&summary["answered"]), count(&summary["sent"]), "{summary}");
+    drop(pipe);
+    let _status = tool.wait();
+}
