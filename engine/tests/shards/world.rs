@@ -41,7 +41,7 @@ impl World {
         for wire in wires {
             let landed = wire.recv(u32::MAX, |arrival| {
                 let quoted = Quoted { extensions: &[], ..arrival.quoted };
-                queues[lands_on(&arrival.responder)].push_back(Arrival { quoted, ..*arrival });
+                queues[lands_on(&arrival.responder)].push_back(Arrival { quoted, packet: &[], ..*arrival });
             });
             landed.expect("a memory ring does not die");
         }
