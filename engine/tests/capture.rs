@@ -211,6 +211,9 @@ fn root_filters_limits_and_rotation_do_what_they_say() {
     let second = tool(&["-c", "1"]);
     assert_eq!(second.code, 2);
     assert!(second.stderr.contains("somebody is attached already"), "{}", second.stderr);
+    // Nothing is kept that was not asked for.
+    let frozen = tool(&["--frozen"]);
+    assert!(frozen.code == 2, "{}", frozen.stderr);
     // One that is killed leaves the engine as it was.
     first.kill().expect("it lives");
     let _status = first.wait();
@@ -264,4 +267,47 @@ fn root_a_slow_disk_loses_captured_packets_and_no_probe() {
     assert_eq!(count(&summary["answered"]), count(&summary["sent"]), "{summary}");
     drop(pipe);
     let _status = tool.wait();
+}
+
+#[test]
+fn root_what_was_kept_can_be_frozen_after_it_happened() {
+    let lab = Lab::up(&["--loss", "100"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("s");
+    let args = [
+        "--backend",
+        "xdp",
+        "-I",
+        "near",
+        "--capture-keep",
+        "1M",
+        "-i",
+        "0.5",
+        "--duration",
+        "4",
+        "10.1.0.0/24",
+    ];
+    let child = engine(&lab, &socket, "none", &args);
+    std::thread::sleep(Duration::from_millis(2500));
+    // Nobody looked until now.
+    let capture = dir.path().join("frozen.pcapng");
+    let mut tool = pcap_dump();
+    tool.arg("--via").arg(&socket).args(["--frozen", "-w"]).arg(&capture);
+    let frozen = Run::of(&mut tool);
+    assert_eq!(frozen.code, 0, "{}", frozen.stderr);
+    let explained = Run::of(pcap_dump().arg("--read").arg(&capture));
+    let requests = explained.stdout.lines().filter(|line| line.contains("ICMP echo request")).count();
+    let replies = explained.stdout.lines().filter(|line| line.contains("ICMP echo reply")).count();
+    assert!(
+        requests >= 256 * 4 && replies * 100 >= requests * 80 && replies < requests,
+        "{requests}, {replies}"
+    );
+    // Again, and with a filter beside it: who looks sees what it wants, and everything is kept.
+    let mut tool = pcap_dump();
+    tool.arg("--via").arg(&socket).args(["-c", "20", "--direction", "in"]);
+    let seen = Run::of(&mut tool);
+    assert!(seen.stdout.lines().count() == 20 && !seen.stdout.contains("verdict=sent"), "{}", seen.stdout);
+    let run = ended(child);
+    let summary = run.summary();
+    assert_eq!(count(&summary["sent"]), count(&lab.counters()["v4"]["requests"]));
 }

@@ -10,7 +10,7 @@
 use megaping_wire::Addr;
 use serde::{Deserialize, Serialize};
 
-use crate::{Counts, Verdict};
+use crate::{Counts, Facts, Verdict};
 
 /// A frame is not longer: a packet is at most 65,575 bytes.
 pub const FRAME_MAX: usize = 1 << 17;
@@ -157,6 +157,16 @@ impl Captured {
             original_len: word(52),
             bytes: rest.to_vec(),
         })
+    }
+
+    /// What a filter asks of it.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let Captured { direction, verdict, destination, key, .. } = *self;
+        let is_v6 = self.bytes.first().is_some_and(|byte| byte >> 4 == 6);
+        // Behind extension headers and options it is not looked for: our probes and their answers have none.
+        let icmp_type = self.bytes.get(if is_v6 { 40 } else { 20 }).copied();
+        Facts { direction, verdict, destination, icmp_type, key }
     }
 
     /// What is known of it, as `name=value` words for people and for `tshark -T fields -e frame.comment`.

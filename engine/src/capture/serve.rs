@@ -1,7 +1,7 @@
 //! The tap's thread: takes from the shards, sorts by time, and writes to whoever is attached.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::fs::Permissions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -46,6 +46,28 @@ pub enum CaptureError {
     InUse(PathBuf),
 }
 
+/// The newest packets, as frames: what there is to be frozen.
+#[derive(Debug, Default)]
+struct Kept {
+    frames: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// Bytes that are kept; nothing where it is zero.
+    most: usize,
+}
+
+impl Kept {
+    fn push(&mut self, captured: &Captured) {
+        let mut frame = Vec::with_capacity(captured.bytes.len() + 160);
+        captured.write(&mut frame);
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+        while self.bytes > self.most {
+            let Some(oldest) = self.frames.pop_front() else { break };
+            self.bytes -= oldest.len();
+        }
+    }
+}
+
 /// A socket that is listened on, and taken away when this is dropped.
 #[derive(Debug)]
 pub struct Socket {
@@ -87,12 +109,13 @@ pub struct Taps {
 }
 
 impl Taps {
-    /// Starts it, for the shards of `links`.
+    /// Starts it, for the shards of `links`; `keep` bytes of the newest packets are kept, whoever looks.
     ///
     /// # Errors
     /// That there is no thread to be had.
     pub fn start(
         socket: Socket,
+        keep: usize,
         links: Vec<Arc<Link>>,
         renderer: Renderer,
         names: Naming,
@@ -100,8 +123,9 @@ impl Taps {
     ) -> io::Result<Taps> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let kept = Kept { most: keep, ..Kept::default() };
         let mut server =
-            Server { socket, links, renderer, names, hello, client: None, waiting: BinaryHeap::new() };
+            Server { kept, socket, links, renderer, names, hello, client: None, waiting: BinaryHeap::new() };
         let body = move || server.run(&stopped);
         let thread = thread::Builder::new().name("tap".into()).spawn(body)?;
         Ok(Taps { stop, thread: Some(thread) })
@@ -144,7 +168,8 @@ struct Client {
     stream: UnixStream,
     out: Vec<u8>,
     written: usize,
-    filter: Arc<Filter>,
+    // None of one who wants what is kept.
+    filter: Option<Arc<Filter>>,
     // What the shards had counted when it came.
     before: (u64, u64),
     dropped_socket: u64,
@@ -152,6 +177,7 @@ struct Client {
 }
 
 struct Server {
+    kept: Kept,
     socket: Socket,
     links: Vec<Arc<Link>>,
     renderer: Renderer,
@@ -163,8 +189,11 @@ struct Server {
 
 impl Server {
     fn run(&mut self, stop: &AtomicBool) {
-        // Read before the queues: what was handed over before the flag was set is found below.
+        if self.kept.most > 0 {
+            self.watch(Some(&Arc::default()));
+        }
         loop {
+            // Read before the queues: what was handed over before the flag was set is found below.
             let stopping = stop.load(Ordering::Relaxed);
             // Before anybody new is turned away.
             if self.client.as_mut().is_some_and(Client::is_gone) {
@@ -178,17 +207,18 @@ impl Server {
                     refuse(stream, "somebody is attached already");
                 }
             }
-            if self.client.is_some() {
+            let is_busy = self.client.is_some() || self.kept.most > 0;
+            if is_busy {
                 self.take();
                 self.pass_on(if stopping { u64::MAX } else { unix_now_ns().saturating_sub(SORTED_NS) });
-                if !self.write(stopping) {
-                    self.detach();
-                }
+            }
+            if self.client.is_some() && !self.write(stopping) {
+                self.detach();
             }
             if stopping {
                 return;
             }
-            thread::sleep(if self.client.is_some() { BUSY } else { IDLE });
+            thread::sleep(if is_busy { BUSY } else { IDLE });
         }
     }
 
@@ -198,21 +228,34 @@ impl Server {
             Ok(ask) => ask,
             Err(why) => return refuse(stream, &why),
         };
-        let Ask::Attach(filter) = ask else {
-            return refuse(stream, "this engine keeps nothing to be frozen, and gives no secrets: attach");
+        let filter = match ask {
+            Ask::Attach(filter) => Some(Arc::new(filter)),
+            Ask::Freeze if self.kept.most > 0 => None,
+            Ask::Freeze => {
+                return refuse(stream, "this engine keeps no packets: start it with --capture-keep BYTES");
+            }
+            Ask::Secret => return refuse(stream, "this engine gives no secrets"),
         };
         let mut out = serde_json::to_vec(&self.hello).unwrap_or_default();
         out.push(b'\n');
         if stream.set_nonblocking(true).is_err() {
             return;
         }
-        let filter = Arc::new(filter);
         let before = self.counts();
-        for link in &self.links {
-            link.watch(Some(Arc::clone(&filter)));
+        match &filter {
+            // What is kept is everything, whoever looks.
+            Some(filter) if self.kept.most == 0 => self.watch(Some(filter)),
+            Some(_) => {}
+            None => self.kept.frames.iter().for_each(|frame| out.extend_from_slice(frame)),
         }
         let told = Instant::now();
         self.client = Some(Client { stream, out, written: 0, filter, before, dropped_socket: 0, told });
+    }
+
+    fn watch(&self, filter: Option<&Arc<Filter>>) {
+        for link in &self.links {
+            link.watch(filter.cloned());
+        }
     }
 
     fn counts(&self) -> (u64, u64) {
@@ -236,21 +279,14 @@ impl Server {
 
     /// Writes, in order of time, what is older than that.
     fn pass_on(&mut self, until_ns: u64) {
-        let Some(client) = &mut self.client else { return };
-        let snaplen = client.filter.snaplen as usize;
         while self.waiting.peek().is_some_and(|Reverse(Waiting(first))| first.time_ns <= until_ns) {
-            let Some(Reverse(Waiting(mut captured))) = self.waiting.pop() else { break };
-            if !client.filter.wants_names(&captured.tenant, &captured.measurement) {
-                continue;
+            let Some(Reverse(Waiting(captured))) = self.waiting.pop() else { break };
+            if self.kept.most > 0 {
+                self.kept.push(&captured);
             }
-            if client.out.len() - client.written > BACKLOG {
-                client.dropped_socket += 1;
-                continue;
+            if let Some(client) = &mut self.client {
+                client.offer(captured);
             }
-            if snaplen > 0 {
-                captured.bytes.truncate(snaplen);
-            }
-            captured.write(&mut client.out);
         }
     }
 
@@ -258,7 +294,9 @@ impl Server {
     fn write(&mut self, stopping: bool) -> bool {
         let (seen, dropped) = self.counts();
         let Some(client) = &mut self.client else { return false };
-        if stopping || client.told.elapsed() >= TELL {
+        // What was frozen is all there is for one who asked for that.
+        let is_last = stopping || client.filter.is_none();
+        if is_last || client.told.elapsed() >= TELL {
             client.told = Instant::now();
             let counts = Counts {
                 seen: seen - client.before.0,
@@ -267,27 +305,47 @@ impl Server {
             };
             counts.write(&mut client.out);
         }
-        if stopping {
+        if is_last {
             let _blocks = client.stream.set_nonblocking(false);
             let _bounded = client.stream.set_write_timeout(Some(PATIENCE));
-            return client.stream.write_all(&client.out[client.written..]).is_ok();
+            let all = client.stream.write_all(&client.out[client.written..]).is_ok();
+            return all && client.filter.is_some();
         }
         client.flush().is_ok()
     }
 
     fn detach(&mut self) {
+        self.client = None;
+        if self.kept.most > 0 {
+            return;
+        }
+        self.watch(None);
         for link in &self.links {
-            link.watch(None);
             while let Some(event) = link.take() {
                 link.give_back(event);
             }
         }
         self.waiting.clear();
-        self.client = None;
     }
 }
 
 impl Client {
+    /// Takes a packet, if it is wanted and there is room for it.
+    fn offer(&mut self, mut captured: Captured) {
+        let Some(filter) = &self.filter else { return };
+        if !(filter.wants(&captured.facts()) && filter.wants_names(&captured.tenant, &captured.measurement)) {
+            return;
+        }
+        if self.out.len() - self.written > BACKLOG {
+            self.dropped_socket += 1;
+            return;
+        }
+        if filter.snaplen > 0 {
+            captured.bytes.truncate(filter.snaplen as usize);
+        }
+        captured.write(&mut self.out);
+    }
+
     fn is_gone(&mut self) -> bool {
         // It says nothing more: what can be read is its end.
         matches!(self.stream.read(&mut [0; 64]), Ok(0))

@@ -183,6 +183,10 @@ pub(super) struct PingArgs {
     /// Listen on this socket for pcap-dump --via, which shows the packets
     #[arg(long, value_name = "SOCKET", help_heading = "Results", env = "MEGAPING_CAPTURE", hide_env = true)]
     pub capture: Option<PathBuf>,
+    /// Keep so many bytes of the newest packets in memory, for pcap-dump --frozen: 64M
+    #[arg(long, value_name = "BYTES", help_heading = "Results", value_parser = values::room, requires = "capture")]
+    #[arg(env = "MEGAPING_CAPTURE_KEEP", hide_env = true)]
+    pub capture_keep: Option<u64>,
     /// Keep all outcomes in this directory, for megaping report
     #[arg(long, value_name = "DIR", help_heading = "Results", env = "MEGAPING_STORE", hide_env = true)]
     pub store: Option<PathBuf>,

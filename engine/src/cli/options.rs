@@ -69,6 +69,8 @@ pub struct PingOptions {
     pub spool_limit: Option<SpoolLimit>,
     /// A socket for whoever wants to see packets.
     pub capture: Option<PathBuf>,
+    /// Bytes of the newest packets that are kept for them.
+    pub capture_keep: Option<u64>,
 }
 
 /// A run of `megaping report`, checked.
@@ -229,6 +231,7 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
         upload,
         spool_limit,
         capture: args.capture,
+        capture_keep: args.capture_keep,
     })
 }
 

@@ -232,6 +232,7 @@ pub(super) fn trace(args: TraceArgs) -> Result<TraceOptions, UsageError> {
         upload,
         spool_limit: None,
         capture: args.capture,
+        capture_keep: None,
     };
     Ok(TraceOptions {
         probe,

@@ -300,7 +300,8 @@ impl<J: Job> Run<'_, J> {
         let tenant = self.options.tenant.clone();
         let names =
             self.job.names().unwrap_or_else(|| Box::new(move |_| Some((tenant.clone(), String::new()))));
-        Taps::start(socket, links, renderer, names, hello).map(Some).map_err(RunError::Thread)
+        let keep = self.options.capture_keep.unwrap_or(0) as usize;
+        Taps::start(socket, keep, links, renderer, names, hello).map(Some).map_err(RunError::Thread)
     }
 
     fn shards<R: Ring>(

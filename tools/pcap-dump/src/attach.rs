@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use megaping_capture::{Ask, Captured, Counts, Filter, Frame, FrameError, Hello, Refusal, protocol};
+use megaping_capture::{Ask, Captured, Counts, Frame, FrameError, Hello, Refusal, protocol};
 
 use crate::output::{Files, OutputError};
 
@@ -84,11 +84,10 @@ impl Attached {
     ///
     /// # Errors
     /// [`AttachError`]
-    pub fn to(path: &Path, filter: &Filter) -> Result<Attached, AttachError> {
+    pub fn to(path: &Path, ask: &Ask) -> Result<Attached, AttachError> {
         let failed = |source| AttachError::Connect { path: path.to_owned(), source };
         let mut stream = UnixStream::connect(path).map_err(failed)?;
-        let mut line =
-            serde_json::to_vec(&Ask::Attach(filter.clone())).map_err(|error| failed(error.into()))?;
+        let mut line = serde_json::to_vec(ask).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
         stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.write_all(&line)).map_err(failed)?;
         let mut stream = BufReader::with_capacity(1 << 20, stream);

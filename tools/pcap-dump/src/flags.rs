@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser, ValueEnum};
-use megaping_capture::{Direction, Filter, Prefix, Verdict};
+use megaping_capture::{Ask, Direction, Filter, Prefix, Verdict};
 use pcap_dump::{Format, Limits, Only, Output};
 
 const EXAMPLES: &str = "\
@@ -18,6 +18,7 @@ Examples:
   tcpdump -U -w - icmp or icmp6 | pcap-dump --read - --json
   pcap-dump --via capture.sock -w probes.pcapng -c 10000
   pcap-dump --via capture.sock -w - --verdict late,duplicate | tshark -r -
+  pcap-dump --via capture.sock --frozen -w before-it-happened.pcapng
   pcap-dump --via capture.sock --format text --target 192.0.2.0/24 --sample 100
 
 Exit status: 0 when all is well, 1 when a packet of --read was malformed or had a wrong checksum, 2 for an error.";
@@ -40,6 +41,9 @@ pub struct Args {
     /// Attach to the engine that listens on this socket
     #[arg(long, value_name = "SOCKET", help_heading = "Capture")]
     pub via: Option<PathBuf>,
+    /// Write the packets that the engine has kept (--capture-keep), instead of those to come
+    #[arg(long, help_heading = "Capture", requires = "via")]
+    pub frozen: bool,
     /// Write into this file, which nobody else may read; - for standard output [default: -]
     #[arg(short, long, value_name = "FILE", help_heading = "Capture", requires = "via")]
     pub write: Option<PathBuf>,
@@ -188,8 +192,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Args {
+    /// What the engine is asked for.
+    pub fn ask(&self) -> Ask {
+        if self.frozen { Ask::Freeze } else { Ask::Attach(self.filter()) }
+    }
+
     /// Which packets.
-    pub fn filter(&self) -> Filter {
+    fn filter(&self) -> Filter {
         Filter {
             tenants: self.tenant.clone(),
             measurements: self.measurement.clone(),

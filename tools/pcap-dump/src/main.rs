@@ -35,7 +35,7 @@ fn watch(args: &Args, socket: &Path) -> ExitCode {
         }
     }
     let run = || {
-        let attached = Attached::to(socket, &args.filter())?;
+        let attached = Attached::to(socket, &args.ask())?;
         let mut files = Files::create(args.output(), attached.hello.clone())?;
         attached.write(&mut files, args.limits(), &stop)
     };

@@ -97,6 +97,9 @@ pub struct Control {
     pub mode: Option<u32>,
     /// A socket for `pcap-dump --via`, which shows the packets.
     pub capture: Option<PathBuf>,
+    /// Bytes of the newest packets that are kept, to be frozen when something is odd.
+    #[serde(deserialize_with = "value::room")]
+    pub capture_keep: Option<u64>,
     /// An address of TCP, where everybody needs a token.
     pub listen: Option<Spanned<String>>,
     /// File with the operator's token.

@@ -47,6 +47,7 @@ impl Reader<'_> {
             archive: file.store.archive.clone().unwrap_or(ArchiveFormat::Parquet),
             tenant: String::new(),
             upload: file.store.clickhouse.as_ref().map(|clickhouse| self.upload(clickhouse)),
+            capture_keep: file.control.capture_keep,
             capture: file.control.capture.as_ref().map(|socket| self.base.join(socket)),
             spool_limit: file
                 .store
