@@ -6,7 +6,7 @@
 //!                                roster <--(whose slot is it?)--- keepers (one store a tenant)
 //! ```
 
-mod agenda;
+pub mod agenda;
 mod captain;
 pub mod config;
 pub mod control;

@@ -47,6 +47,7 @@ pub struct ControlRequest {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum ClientError {
     #[error("{}: no engine answers: {source}; is 'megaping run' running, with this control.socket?", .path.display())]
     Connect { path: PathBuf, source: io::Error },

@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 pub use auth::Caller;
 use auth::Tokens;
 use body::Snapshot;
-pub use client::{ControlRequest, What, run};
+pub use client::{ClientError, ControlRequest, What, run};
 
 /// Where the interface is, and who may use it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
