@@ -25,6 +25,8 @@ use crate::targets::TargetSet;
 
 /// The configuration's files are looked at so often.
 const LOOK: Duration = Duration::from_millis(500);
+/// The main thread's priority (setpriority(2)): low, beside those who probe and store.
+const NICE: i32 = 10;
 /// Of the node's limit so much is given away: the rest is for what has to be made up for.
 const GIVEN: f64 = 0.99;
 
@@ -78,6 +80,8 @@ impl Job for DaemonJob<'_> {
         let mut captain = Captain::new(std::mem::take(&mut self.helms), self.roster.clone());
         let changed = captain.follow(&self.agenda(), self.node_pps());
         say(format_args!("megaping: {}", self.describe(changed)));
+        // Of this thread, and of the interface's: reading a large configuration must not take a shard's core.
+        let _nice = rustix::process::setpriority_process(None, NICE);
         if let Err(error) = self.control.serve() {
             say(format_args!("megaping: the control interface does not answer: {error}"));
         }

@@ -61,6 +61,8 @@ pub struct Circle {
     round_start: u64,
     // Turns that are left; a round begins with whoever is next.
     left: u64,
+    // What was due before this is not worth sending any more.
+    skip_before: Nanos,
 }
 
 impl Circle {
@@ -83,6 +85,7 @@ impl Circle {
             round: 0,
             round_start: 0,
             left: 0,
+            skip_before: Nanos(0),
         }
     }
 
@@ -128,11 +131,19 @@ impl Circle {
         (self.left > 0).then_some(Nanos(due))
     }
 
-    /// How late a probe may be and still be worth sending.
+    /// Takes note that a probe that was due at `due` is still to be sent: later than a round it is not worth it.
+    pub fn notice(&mut self, due: Nanos, now: Nanos) {
+        let late_max_ns = self.plan.interval_ns.clamp(super::LATE_MAX_NS.0, super::LATE_MAX_NS.1);
+        if now.since(due) > late_max_ns {
+            self.skip_before = now - late_max_ns / 4;
+        }
+    }
+
+    /// What was due before this is not worth sending any more.
     #[inline]
     #[must_use]
-    pub fn late_max_ns(&self) -> u64 {
-        self.plan.interval_ns.clamp(super::LATE_MAX_NS.0, super::LATE_MAX_NS.1)
+    pub fn skip_before(&self) -> Nanos {
+        self.skip_before
     }
 
     /// Whether the next target is to be left out this time, for its tenant's share is used up.

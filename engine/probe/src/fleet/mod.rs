@@ -37,7 +37,7 @@ pub struct Fleet {
     // The next turn of every circle that has one, by slot.
     queue: BinaryHeap<Reverse<(Nanos, u32)>>,
     next: Option<Nanos>,
-    // What was due before this is too late; and whether the next one is shed.
+    // Of the next one: what of its measurement was due before this is too late; and whether it is shed.
     skip_before: Nanos,
     sheds: bool,
     stopped: bool,
@@ -92,11 +92,13 @@ impl Fleet {
     fn look(&mut self) {
         let Some(Reverse((due, slot))) = self.queue.peek() else {
             // A daemon without measurements waits for some.
-            self.next = Some(Nanos(u64::MAX));
+            (self.next, self.sheds, self.skip_before) = (Some(Nanos(u64::MAX)), false, Nanos(0));
             return;
         };
         self.next = Some(*due);
-        self.sheds = self.circles[*slot as usize].as_ref().is_some_and(|circle| circle.is_shed());
+        if let Some(circle) = &self.circles[*slot as usize] {
+            (self.sheds, self.skip_before) = (circle.is_shed(), circle.skip_before());
+        }
     }
 }
 
@@ -107,18 +109,17 @@ impl Work for Fleet {
         self.look();
     }
 
-    /// Where the next probe is too late, so is what was due up to a quarter of that lateness ago, lest the one after it
-    /// be at the limit again.
+    /// Where the next probe is too late, so is what was due of its measurement up to a quarter of that lateness ago, lest
+    /// the one after it be at the limit again. Others', which may be later, are left alone.
     #[inline]
     fn breathe(&mut self, now: Nanos) {
         let Some(Reverse((due, slot))) = self.queue.peek() else { return };
         if now.since(*due) <= LATE_MAX_NS.0 {
             return;
         }
-        let late_max_ns =
-            self.circles[*slot as usize].as_ref().map_or(LATE_MAX_NS.1, |circle| circle.late_max_ns());
-        if now.since(*due) > late_max_ns {
-            self.skip_before = now - late_max_ns / 4;
+        if let Some(circle) = &mut self.circles[*slot as usize] {
+            circle.notice(*due, now);
+            self.skip_before = circle.skip_before();
         }
     }
 

@@ -120,6 +120,25 @@ fn what_is_later_than_a_round_is_skipped_and_the_rest_is_not() {
     assert!((470..480).contains(&skipped), "{skipped} of those due in 4.75 s");
 }
 
+#[test]
+fn one_measurements_lateness_costs_no_other_its_probes() {
+    let mut fleet = Fleet::new(UNIX_OFFSET_NS);
+    start(&mut fleet, &plan(0, SECOND / 10, 50), (0, 1), 0);
+    start(&mut fleet, &plan(1, 10 * SECOND, 1000), (0, 1), 0);
+    // A stall of 0.4 s: three rounds of the one, and nothing that the other would call late.
+    let now = 4 * SECOND / 10;
+    let (mut skipped, mut sent) = ([0, 0], [0, 0]);
+    while fleet.due().is_some_and(|due| due <= Nanos(now)) {
+        fleet.breathe(Nanos(now));
+        let overdue = fleet.is_overdue(fleet.due().unwrap());
+        let task = fleet.take().unwrap();
+        let counts = if overdue { &mut skipped } else { &mut sent };
+        counts[(task.target >> 32) as usize] += 1;
+    }
+    assert!(skipped[0] > 100 && skipped[1] == 0, "{skipped:?} {sent:?}");
+    assert!(sent[1] >= 25, "{sent:?}");
+}
+
 proptest! {
     /// Shards share the targets out, each has its own, and of a tenant's probes its share leaves, within two of a hundred.
     #[test]
