@@ -16,6 +16,7 @@
 #include <megaping/abi.h>
 #include "steer_judge.h"
 #include "kernel_maps.h"
+#include "tap.h"
 #include "kernel_render.h"
 #include "kernel_record.h"
 

@@ -10,6 +10,7 @@
 
 #include <megaping/checksum.h>
 #include "kernel_maps.h"
+#include "tap.h"
 
 /* Words of a message that are summed in place; longer ones go to a function of its own. */
 #define SHORT_WORDS 18
@@ -78,11 +79,14 @@ static __always_inline void write_message(struct mp_reply *reply, const __u8 *ic
 	reply->mac = *(const __u64 *)(icmp + 24);
 }
 
+/* What became of a frame on a way into a record. */
+enum recorded { NOT_PLAIN = 0, RECORDED = 1, NO_ROOM = 2 };
+
 /*
- * A plain echo reply of ours that ends where its frame does; 0 for anything else, which takes the long way. Small
+ * A plain echo reply of ours that ends where its frame does; NOT_PLAIN for anything else, which takes the long way. Small
  * frames are padded to 60 bytes by Ethernet, and ours are longer.
  */
-static __always_inline int plain_v4(struct xdp_md *ctx, struct mp_desk *desk, __u32 cpu)
+static __always_inline enum recorded plain_v4(struct xdp_md *ctx, struct mp_desk *desk, __u32 cpu)
 {
 	const __u8 *p = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	const __u8 *ip = p + ETH_HLEN, *icmp = ip + IPV4_HEADER;
@@ -92,21 +96,21 @@ static __always_inline int plain_v4(struct xdp_md *ctx, struct mp_desk *desk, __
 	__s64 slot;
 
 	if ((const void *)(icmp + ICMP_HEADER + MP_KERNEL_HEADER) > (const void *)end)
-		return 0;
+		return NOT_PLAIN;
 	length = bpf_ntohs(*(const __be16 *)(ip + 2));
 	if (ip[0] != 0x45 || ip[9] != IPPROTO_ICMP || *(const __be16 *)(ip + 6) & bpf_htons(0x3fff) ||
 	    *(const __u16 *)icmp != bpf_htons(ICMP_ECHOREPLY << 8) || !is_ours(icmp) ||
 	    length != (__u32)(end - ip))
-		return 0;
+		return NOT_PLAIN;
 	desk->counters.count[MP_V4][MP_STEER_REPLIES]++;
 	slot = free_slot(desk, MP_RING_REPLIES, cpu);
 	if (slot < 0)
-		return 1;
+		return NO_ROOM;
 	__u32 index = slot;
 
 	reply = bpf_map_lookup_elem(&kernel_replies, &index);
 	if (!reply)
-		return 1;
+		return NO_ROOM;
 	sound = mp_fold((__u64)words[0] + words[1] + words[2] + words[3] + words[4]) == 0xffff &&
 		mp_fold(sum_message(ctx, icmp, end, length - IPV4_HEADER, ETH_HLEN + IPV4_HEADER)) == 0xffff;
 	write_message(reply, icmp);
@@ -116,10 +120,10 @@ static __always_inline int plain_v4(struct xdp_md *ctx, struct mp_desk *desk, __
 	reply->traffic_class = ip[1];
 	reply->flags = sound ? 0 : MP_REPLY_CORRUPT;
 	publish(desk, MP_RING_REPLIES);
-	return 1;
+	return RECORDED;
 }
 
-static __always_inline int plain_v6(struct xdp_md *ctx, struct mp_desk *desk, __u32 cpu)
+static __always_inline enum recorded plain_v6(struct xdp_md *ctx, struct mp_desk *desk, __u32 cpu)
 {
 	const __u8 *p = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	const __u8 *ip = p + ETH_HLEN, *icmp = ip + IPV6_HEADER;
@@ -130,20 +134,20 @@ static __always_inline int plain_v6(struct xdp_md *ctx, struct mp_desk *desk, __
 	__s64 slot;
 
 	if ((const void *)(icmp + ICMP_HEADER + MP_KERNEL_HEADER) > (const void *)end)
-		return 0;
+		return NOT_PLAIN;
 	length = bpf_ntohs(*(const __be16 *)(ip + 4));
 	if (ip[0] >> 4 != 6 || ip[6] != IPPROTO_ICMPV6 || *(const __u16 *)icmp != bpf_htons(ICMPV6_ECHO_REPLY << 8) ||
 	    !is_ours(icmp) || length != (__u32)(end - icmp))
-		return 0;
+		return NOT_PLAIN;
 	desk->counters.count[MP_V6][MP_STEER_REPLIES]++;
 	slot = free_slot(desk, MP_RING_REPLIES, cpu);
 	if (slot < 0)
-		return 1;
+		return NO_ROOM;
 	__u32 index = slot;
 
 	reply = bpf_map_lookup_elem(&kernel_replies, &index);
 	if (!reply)
-		return 1;
+		return NO_ROOM;
 	/* RFC 8200 section 8.1: the pseudo-header. */
 	sum = (__u64)words[0] + words[1] + words[2] + words[3] + words[4] + words[5] + words[6] + words[7];
 	sum += *(const __be16 *)(ip + 4) + bpf_htons(IPPROTO_ICMPV6);
@@ -155,7 +159,7 @@ static __always_inline int plain_v6(struct xdp_md *ctx, struct mp_desk *desk, __
 	reply->traffic_class = bpf_ntohs(*(const __be16 *)ip) >> 4;
 	reply->flags = mp_fold(sum) == 0xffff ? MP_REPLY_V6 : MP_REPLY_V6 | MP_REPLY_CORRUPT;
 	publish(desk, MP_RING_REPLIES);
-	return 1;
+	return RECORDED;
 }
 
 /* Where the IP header begins; the frame was judged, so its tags are whole. */
@@ -191,7 +195,7 @@ static __always_inline __u32 packet_offset(struct xdp_md *ctx)
 	})
 
 /* A function of its own for the verifier, which has then forgotten how the frame was judged. */
-static __noinline int record_packet(struct xdp_md *ctx, __u32 family, __u32 cpu)
+static __noinline enum recorded record_packet(struct xdp_md *ctx, __u32 family, __u32 cpu)
 {
 	struct mp_desk *desk = bpf_map_lookup_elem(&kernel_desks, &cpu);
 	__u32 offset = packet_offset(ctx), end = ctx->data_end - ctx->data;
@@ -201,10 +205,10 @@ static __noinline int record_packet(struct xdp_md *ctx, __u32 family, __u32 cpu)
 	__s64 slot;
 
 	if (!desk)
-		return 0;
+		return NO_ROOM;
 	slot = free_slot(desk, ring, cpu);
 	if (slot < 0)
-		return 0;
+		return NO_ROOM;
 	__u32 index = slot;
 
 	if (ring == MP_RING_SMALL) {
@@ -214,30 +218,39 @@ static __noinline int record_packet(struct xdp_md *ctx, __u32 family, __u32 cpu)
 			length = MP_PACKET_LARGE;
 		failed = WRITE_PACKET(kernel_large, MP_PACKET_LARGE);
 	}
-	if (!failed)
-		publish(desk, ring);
-	return 0;
+	if (failed)
+		return NO_ROOM;
+	publish(desk, ring);
+	return RECORDED;
 }
 
 static __always_inline int record(struct xdp_md *ctx, struct mp_desk *desk, __u32 cpu)
 {
 	const __u8 *p = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	enum mp_family family = MP_OTHER;
+	enum recorded recorded = NOT_PLAIN;
 	enum mp_steer_counter verdict;
 	__be16 protocol;
 
 	if ((const void *)(p + ETH_HLEN) > (const void *)end)
 		return XDP_PASS;
 	protocol = *(const __be16 *)(p + 12);
-	if (protocol == bpf_htons(ETH_P_IP) && plain_v4(ctx, desk, cpu))
+	if (protocol == bpf_htons(ETH_P_IP))
+		recorded = plain_v4(ctx, desk, cpu);
+	else if (protocol == bpf_htons(ETH_P_IPV6))
+		recorded = plain_v6(ctx, desk, cpu);
+	if (recorded != NOT_PLAIN) {
+		tap(ctx, recorded == RECORDED ? MP_STEER_REPLIES : MP_TAP_NO_ROOM);
 		return XDP_DROP;
-	if (protocol == bpf_htons(ETH_P_IPV6) && plain_v6(ctx, desk, cpu))
-		return XDP_DROP;
+	}
 	verdict = judge(ctx, &family) & 7;
 	desk->counters.count[family][verdict]++;
-	if (verdict > MP_STEER_ERRORS)
+	if (verdict > MP_STEER_ERRORS) {
+		tap(ctx, verdict);
 		return XDP_PASS;
-	record_packet(ctx, family, cpu);
+	}
+	recorded = record_packet(ctx, family, cpu);
+	tap(ctx, recorded == RECORDED ? verdict : MP_TAP_NO_ROOM);
 	return XDP_DROP;
 }
 

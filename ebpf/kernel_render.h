@@ -8,6 +8,7 @@
 #define MEGAPING_KERNEL_RENDER_H
 
 #include "kernel_maps.h"
+#include "tap.h"
 
 #define ICMP_BYTES (ICMP_HEADER + MP_KERNEL_HEADER)
 
@@ -141,6 +142,7 @@ static __always_inline int render(struct xdp_md *ctx, struct mp_desk *desk)
 		order->sent_ns = bpf_ktime_get_ns();
 	else
 		order->sent_ns = MP_KERNEL_RENDERED;
+	tap(ctx, MP_TAP_SENT);
 	return XDP_TX;
 }
 

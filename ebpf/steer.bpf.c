@@ -15,6 +15,7 @@
 #include <bpf/bpf_helpers.h>
 #include <megaping/abi.h>
 #include "steer_judge.h"
+#include "tap.h"
 
 /* By receive queue. The kernel takes a socket out when it is closed. */
 struct {
@@ -61,12 +62,16 @@ int megaping_steer(struct xdp_md *ctx)
 	verdict = judge(ctx, &family) & 7;
 	count = counters->count[family];
 	count[verdict]++;
-	if (verdict > MP_STEER_ERRORS)
-		return XDP_PASS;
-	if (bpf_redirect_map(&steer_sockets, ctx->rx_queue_index, XDP_PASS) != XDP_REDIRECT) {
-		count[MP_STEER_NO_SOCKET]++;
+	if (verdict > MP_STEER_ERRORS) {
+		tap(ctx, verdict);
 		return XDP_PASS;
 	}
+	if (bpf_redirect_map(&steer_sockets, ctx->rx_queue_index, XDP_PASS) != XDP_REDIRECT) {
+		count[MP_STEER_NO_SOCKET]++;
+		tap(ctx, MP_STEER_NO_SOCKET);
+		return XDP_PASS;
+	}
+	tap(ctx, verdict);
 	if (stamp(ctx))
 		count[MP_STEER_UNSTAMPED]++;
 	return XDP_REDIRECT;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use megaping::cli::{self, Request};
 use megaping::say::say;
-use megaping::{archive, daemon, doctor, mtr, query, report, run, schema, trace, upload};
+use megaping::{archive, capture, daemon, doctor, mtr, query, report, run, schema, trace, upload};
 
 fn main() -> ExitCode {
     let request = match cli::parse_from(std::env::args_os()) {
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Request::Query(options) => query::run(&options).map_err(|error| error.to_string()),
         Request::Doctor(options) => doctor::run(&options).map_err(|error| error.to_string()),
         Request::Archive(options) => archive::run(&options).map_err(|error| error.to_string()),
+        Request::Freeze(socket, file) => capture::freeze(&socket, &file).map_err(|error| error.to_string()),
         Request::Upload(options) => upload::run(&options).map_err(|error| error.to_string()),
         Request::Schema(request) => schema::run(request).map_err(|error| error.to_string()),
     };

@@ -290,6 +290,21 @@ fn root_what_was_kept_can_be_frozen_after_it_happened() {
     let child = engine(&lab, &socket, "none", &args);
     std::thread::sleep(Duration::from_millis(2500));
     // Nobody looked until now.
+    let freeze = |file: &Path| {
+        Run::of(Command::new(MEGAPING).args(["capture", "freeze", "--via"]).arg(&socket).arg("-w").arg(file))
+    };
+    let demanded = dir.path().join("demanded.pcapng");
+    let written = freeze(&demanded);
+    assert!(written.code == 0 && written.stderr.contains(" packets of "), "{}", written.stderr);
+    let infos = Run::of(Command::new("capinfos").args(["-o", "-k"]).arg(&demanded));
+    assert!(infos.stdout.contains("Strict time order:   True"), "{}", infos.stdout);
+    assert!(infos.stdout.contains("frozen on demand"), "{}", infos.stdout);
+    let nowhere = freeze(Path::new("/nowhere/file"));
+    assert!(
+        nowhere.code == 2 && nowhere.stderr.contains("/nowhere/file: cannot be written"),
+        "{}",
+        nowhere.stderr
+    );
     let capture = dir.path().join("frozen.pcapng");
     let mut tool = pcap_dump();
     tool.arg("--via").arg(&socket).args(["--frozen", "-w"]).arg(&capture);
@@ -310,4 +325,114 @@ fn root_what_was_kept_can_be_frozen_after_it_happened() {
     let run = ended(child);
     let summary = run.summary();
     assert_eq!(count(&summary["sent"]), count(&lab.counters()["v4"]["requests"]));
+}
+
+/// A directory on a BPF file system, which this test mounts and takes away.
+struct BpfFs(tempfile::TempDir);
+
+impl BpfFs {
+    fn mount() -> BpfFs {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mounted = Run::of(Command::new("mount").args(["-t", "bpf", "bpf"]).arg(dir.path()));
+        assert_eq!(mounted.code, 0, "{}", mounted.stderr);
+        BpfFs(dir)
+    }
+}
+
+impl Drop for BpfFs {
+    fn drop(&mut self) {
+        let _unmounted = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// Frames of a capture, by the words of their comments: verdict, and why.
+fn verdicts(capture: &Path) -> BTreeMap<String, usize> {
+    let mut command = Command::new("tshark");
+    command.args(["-n", "-T", "fields", "-e", "frame.comment", "-e", "_ws.malformed", "-r"]).arg(capture);
+    let fields = Run::of(&mut command);
+    let mut found = BTreeMap::new();
+    for line in fields.stdout.lines() {
+        let (comment, malformed) = line.split_once('\t').expect("two fields");
+        assert!(malformed.is_empty() && comment.starts_with("at=xdp queue="), "{line}");
+        let words = comment.split_once("verdict=").expect("a verdict").1;
+        *found.entry(words.to_owned()).or_default() += 1;
+    }
+    found
+}
+
+#[test]
+fn root_the_program_in_the_kernel_shows_what_it_gave_to_whom() {
+    let lab = Lab::up(&["--verify"]);
+    let bpf = BpfFs::mount();
+    let dir = tempfile::tempdir().expect("a directory");
+    for backend in ["xdp", "kernel"] {
+        lab.reset();
+        let (socket, pins) = (dir.path().join(format!("{backend}.sock")), bpf.0.path().join(backend));
+        let pin = pins.to_str().expect("UTF-8");
+        let args =
+            ["--backend", backend, "-I", "near", "--capture-pin", pin, "-c", "6", "-i", "0.4", "-r", "1000"];
+        let child = engine(&lab, &socket, "csv", &[&["10.1.0.0/25", "fd00:1::/121"], &args[..]].concat());
+        let capture = dir.path().join(format!("{backend}.pcapng"));
+        let mut tool = pcap_dump();
+        tool.arg("--via").arg(&socket).args(["--at", "xdp", "-w"]).arg(&capture).stderr(Stdio::piped());
+        let tool = tool.spawn().expect("pcap-dump starts");
+        // Beside it: packets that are not ours.
+        std::thread::sleep(Duration::from_millis(600));
+        let identifier = lab.identifier_beside(1);
+        let ping = Run::of(lab.command("ping").args(["-c", "3", "-i", "0.1", "-e", &identifier, "10.9.0.1"]));
+        assert_eq!(ping.code, 0, "{}", ping.stdout);
+        // A filter of libpcap, and a second one who looks.
+        let second = Run::of(pcap_dump().arg("--via").arg(&socket).args(["--at", "xdp", "-c", "1"]));
+        assert!(second.code == 2 && second.stderr.contains("attached already"), "{}", second.stderr);
+        let named = Run::of(pcap_dump().arg("--via").arg(&socket).args(["--at", "xdp", "--tenant", "acme"]));
+        assert!(named.code == 2 && named.stderr.contains("--tenant"), "{}", named.stderr);
+        let run = ended(child);
+        let tool = ended(tool);
+        assert_eq!(tool.code, 0, "{}", tool.stderr);
+        assert!(tool.stderr.contains("0 were dropped by a shard's ring"), "{}", tool.stderr);
+        let (summary, found) = (run.summary(), verdicts(&capture));
+        assert_eq!(count(&summary["answered"]), 256 * 6, "{summary}");
+        // It came while the first round was under way, at the latest.
+        let of = |verdict: &str| found.get(verdict).copied().unwrap_or(0);
+        let rounds = |frames: usize| (256 * 5..=256 * 6).contains(&frames);
+        assert!(rounds(of("redirected")), "{backend}: {found:?}");
+        if backend == "kernel" {
+            assert!(rounds(of("sent")), "{found:?}");
+        }
+        assert_eq!(of("foreign"), 3, "{backend}: {found:?}");
+        let infos = Run::of(Command::new("capinfos").args(["-o", "-E"]).arg(&capture));
+        assert!(infos.stdout.contains("Strict time order:   True"), "{}", infos.stdout);
+        assert!(infos.stdout.contains("Ethernet"), "{}", infos.stdout);
+        assert!(!pins.exists(), "the pins are gone with the engine");
+    }
+}
+
+#[test]
+fn root_one_who_is_killed_costs_the_program_nothing_for_long_and_filters_are_libpcaps() {
+    let lab = Lab::up(&[]);
+    let bpf = BpfFs::mount();
+    let dir = tempfile::tempdir().expect("a directory");
+    let (socket, pins) = (dir.path().join("s"), bpf.0.path().join("pins"));
+    let pin = pins.to_str().expect("UTF-8");
+    let args = ["--backend", "xdp", "-I", "near", "--capture-pin", pin, "10.1.0.0/24", "10.2.0.0/24"];
+    let child = engine(&lab, &socket, "none", &[&args[..], &["--duration", "6", "-i", "0.5"]].concat());
+    let tool = |args: &[&str]| Run::of(pcap_dump().arg("--via").arg(&socket).args(args));
+    for at in ["xdp", "engine"] {
+        let lines = tool(&["--at", at, "-c", "20", "icmp and src net 10.2.0.0/24"]);
+        assert_eq!((lines.code, lines.stdout.lines().count()), (0, 20), "{}", lines.stderr);
+        assert!(lines.stdout.lines().all(|line| line.contains(" 10.2.0.")), "{at}: {}", lines.stdout);
+    }
+    let wrong = tool(&["--at", "xdp", "icmp adn"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("'icmp adn' is no filter"), "{}", wrong.stderr);
+    let mut killed = pcap_dump();
+    killed.arg("--via").arg(&socket).args(["--at", "xdp", "-w", "/dev/null"]);
+    let mut killed = killed.spawn().expect("it starts");
+    std::thread::sleep(Duration::from_millis(300));
+    killed.kill().expect("it lives");
+    let _status = killed.wait();
+    let run = ended(child);
+    let (summary, world) = (run.summary(), lab.counters());
+    assert_eq!(count(&summary["sent"]), count(&world["v4"]["requests"]));
+    assert_eq!(count(&summary["answered"]), count(&summary["sent"]), "{summary}");
+    assert!(!pins.exists(), "the pins are gone with the engine");
 }

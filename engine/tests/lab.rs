@@ -145,7 +145,8 @@ fn root_peers_beside_us_keep_their_results_and_we_ours() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("a second megaping starts");
-    let ping = Run::of(lab.command("ping").args(["-c", "15", "-i", "0.1", "10.5.0.1"]));
+    let identifier = lab.identifier_beside(2);
+    let ping = Run::of(lab.command("ping").args(["-c", "15", "-i", "0.1", "-e", &identifier, "10.5.0.1"]));
     let fping =
         Run::of(lab.command("fping").args(["-q", "-C", "3", "-p", "300", "-i", "2", "10.5.0.1", "10.5.0.2"]));
     assert!(ping.stdout.contains("15 packets transmitted, 15 received, 0% packet loss"), "{}", ping.stdout);

@@ -113,6 +113,14 @@ pub enum LoadError {
         /// From libbpf.
         source: libbpf_rs::Error,
     },
+    /// The maps of the tap cannot be pinned.
+    #[error("{}: the tap cannot be pinned there: {why}", .dir.display())]
+    Pin {
+        /// Where.
+        dir: std::path::PathBuf,
+        /// What was wrong, and what would be right.
+        why: String,
+    },
     /// A setting of the simulated Internet is out of range.
     #[error("{setting} is {value}, and must be {allowed}")]
     Config {

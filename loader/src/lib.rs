@@ -9,7 +9,7 @@
 //!
 //! The world and the pass program are attached by netlink, so they live as long as the interface: no daemon
 //! holds them. The steering and kernel programs are attached by a link that lives as long as the process, however that ends.
-//! Nothing is pinned, nothing is mounted. Interfaces are those of the calling thread's network namespace. Needs `CAP_BPF` (or
+//! Nothing is mounted, and nothing is pinned but the maps of a [`Tap`] where that is asked for. Interfaces are those of the calling thread's network namespace. Needs `CAP_BPF` (or
 //! `CAP_SYS_ADMIN`), `CAP_NET_ADMIN` and `CAP_PERFMON`.
 //!
 //! System calls: bpf(2) `PROG_LOAD`, `MAP_*`, `PROG_GET_FD_BY_ID`, `MAP_GET_FD_BY_ID`, `OBJ_GET_INFO_BY_FD`,
@@ -24,6 +24,7 @@ mod pass;
 pub mod probe;
 pub mod steer;
 mod sys;
+mod tap;
 mod verdict;
 pub mod world;
 
@@ -34,6 +35,7 @@ pub use meter::Meter;
 pub use pass::Pass;
 pub use steer::{Steer, SteerConfig, SteerCounter, SteerCounters};
 pub use sys::RunTime;
+pub use tap::{Pins, Tap};
 pub use verdict::Verdict;
 pub use world::{Counter, Counters, Family, Quote, World, WorldConfig};
 

@@ -355,4 +355,44 @@ MP_ASSERT_AT(struct mp_desk, written, 64);
 MP_ASSERT_AT(struct mp_desk, full, 88);
 MP_ASSERT_AT(struct mp_desk, counters, 128);
 
+/* ------------------------------------------------------------------------------- the tap (tap.h), for pcap-dump */
+
+#define MP_TAP_KEEP 2048 /* bytes of a frame that are kept, at most */
+
+/* What an event's verdict can be beside those of enum mp_steer_counter. */
+#define MP_TAP_NO_ROOM 10 /* ours, and the ring to the engine was full */
+#define MP_TAP_SENT    11 /* rendered here, and on its way to the wire */
+
+/*
+ * Written by whoever looks on. The program looks no longer than it is told to, so that one who was killed costs
+ * nothing for long: the program itself puts zero there when the time is over.
+ */
+struct mp_tap_switch {
+	__u64 until_ns; /* CLOCK_MONOTONIC; 0 while nobody looks */
+	__u32 sample;   /* of so many frames of a CPU one; 0 and 1 are all */
+	__u32 keep;     /* bytes of a frame; 0 for as many as fit */
+};
+MP_ASSERT_SIZE(struct mp_tap_switch, 16);
+MP_ASSERT_AT(struct mp_tap_switch, sample, 8);
+
+/* A frame in the ring buffer; `kept` bytes of it follow. */
+struct mp_tap_event {
+	__u64 at_ns;   /* CLOCK_MONOTONIC */
+	__u32 length;  /* of the frame */
+	__u32 kept;
+	__u32 queue;   /* the receive queue */
+	__u16 verdict; /* enum mp_steer_counter, or MP_TAP_* */
+	__u16 reserved;
+};
+MP_ASSERT_SIZE(struct mp_tap_event, 24);
+MP_ASSERT_AT(struct mp_tap_event, verdict, 20);
+
+/* By CPU. */
+struct mp_tap_counts {
+	__u64 frames;  /* while somebody looked */
+	__u64 seen;    /* those of them that were wanted */
+	__u64 dropped; /* those of these for which the ring buffer had no room */
+};
+MP_ASSERT_SIZE(struct mp_tap_counts, 24);
+
 #endif

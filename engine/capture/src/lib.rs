@@ -6,8 +6,9 @@
 //! ```
 //!
 //! [`packet`] is one captured packet and its form on the socket, [`protocol`] what is said before and between,
-//! [`filter`] what is wanted, [`verdict`] what the engine made of a packet, [`pcapng`] the file.
+//! [`client`] the side that asks, [`filter`] what is wanted, [`verdict`] what the engine made of a packet, [`pcapng`] the file.
 
+pub mod client;
 pub mod filter;
 pub mod packet;
 pub mod pcapng;
@@ -15,6 +16,6 @@ pub mod protocol;
 pub mod verdict;
 
 pub use filter::{Facts, Filter, Prefix};
-pub use packet::{Captured, Direction, Frame, FrameError};
+pub use packet::{At, Captured, Direction, Frame, FrameError};
 pub use protocol::{Ask, Counts, Hello, Refusal, Secret};
 pub use verdict::Verdict;

@@ -33,6 +33,16 @@ pub enum Direction {
     Out = 2,
 }
 
+/// Where a packet was seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum At {
+    /// At a shard's ring: an IP packet, with what the engine made of it.
+    #[default]
+    Engine,
+    /// In the program in the kernel: a frame, with what that made of it.
+    Xdp,
+}
+
 /// A packet, and what is known of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Captured {
@@ -40,7 +50,9 @@ pub struct Captured {
     pub time_ns: u64,
     /// How far off that may be, in nanoseconds.
     pub error_ns: u32,
-    /// Whose ring it was on.
+    /// Where it was seen.
+    pub at: At,
+    /// Whose ring it was on; of a frame in the kernel, its receive queue.
     pub shard: u16,
     /// Which way it went.
     pub direction: Direction,
@@ -139,6 +151,7 @@ impl Captured {
         Ok(Captured {
             time_ns: long(0),
             error_ns: word(56),
+            at: At::Engine,
             shard: u16::from_le_bytes([fixed[60], fixed[61]]),
             direction: match direction {
                 1 => Direction::In,
@@ -179,11 +192,17 @@ impl Captured {
                 let _infallible = write!(text, "{name}={value} ");
             }
         }
-        let _infallible = write!(text, "target={}", self.destination.ip());
-        if let Some((target, seq)) = self.probe {
-            let _infallible = write!(text, " index={target} seq={seq}");
-        }
-        let _infallible = write!(text, " shard={} key={} verdict={}", self.shard, self.key, self.verdict);
+        let (shard, key, verdict) = (self.shard, self.key, self.verdict);
+        let _infallible = match self.at {
+            At::Xdp => write!(text, "at=xdp queue={shard} verdict={verdict}"),
+            At::Engine => {
+                let _infallible = write!(text, "target={}", self.destination.ip());
+                if let Some((target, seq)) = self.probe {
+                    let _infallible = write!(text, " index={target} seq={seq}");
+                }
+                write!(text, " shard={shard} key={key} verdict={verdict}")
+            }
+        };
         if let Some(rtt_ns) = self.rtt_ns {
             let _infallible = write!(text, " rtt={}.{:06}ms", rtt_ns / 1_000_000, rtt_ns % 1_000_000);
         }
@@ -244,6 +263,7 @@ mod tests {
         Captured {
             time_ns: 1_700_000_000_123_456_789,
             error_ns: 900,
+            at: At::Engine,
             shard: 3,
             direction: Direction::In,
             verdict: Verdict::Matched,

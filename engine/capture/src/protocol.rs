@@ -19,6 +19,8 @@ pub enum Ask {
     Attach(Filter),
     /// What the engine keeps, written to a file now: a hello, with the file's path in `frozen`.
     Freeze,
+    /// What the engine says of itself: a hello, and no more.
+    Hello,
     /// What is needed to tell our packets from others: a hello, with `secret`. For the owner alone.
     Secret,
 }
@@ -40,6 +42,9 @@ pub struct Hello {
     pub hardware: String,
     /// Its operating system.
     pub os: String,
+    /// Where the tap of the program in the kernel is pinned, if it is.
+    #[serde(default)]
+    pub pins: Option<PathBuf>,
     /// The engine's name and version.
     pub application: String,
     /// Where a frozen capture is, and how many packets are in it.

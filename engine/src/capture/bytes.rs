@@ -1,6 +1,6 @@
 //! The bytes of a packet, where the ring that carried it moves none: put together from what is known, and marked as such.
 
-use megaping_capture::{Captured, Direction, Verdict};
+use megaping_capture::{At, Captured, Direction, Verdict};
 use megaping_probe::craft::{ICMP_LEN, IPV4_LEN, IPV6_LEN};
 use megaping_probe::{Craft, HEADER_LEN, Kind, Order};
 use megaping_wire::Addr;
@@ -39,6 +39,7 @@ impl Renderer {
         Captured {
             time_ns: event.time_ns,
             error_ns: event.error_ns,
+            at: At::Engine,
             shard,
             direction: if event.order.is_some() { Direction::Out } else { Direction::In },
             verdict: event.verdict.unwrap_or(Verdict::Foreign),

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fs::Permissions;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use megaping_capture::{Ask, Captured, Counts, Filter, Hello, Refusal, protocol};
 
+use super::CaptureOptions;
 use super::bytes::Renderer;
 use super::tap::Link;
 
@@ -75,11 +76,12 @@ pub struct Socket {
     path: PathBuf,
 }
 
-/// Listens, for this user alone.
+/// Listens, for this user alone, or for a group, too.
 ///
 /// # Errors
 /// [`CaptureError`].
-pub fn listen(path: &Path) -> Result<Socket, CaptureError> {
+pub fn listen(options: &CaptureOptions) -> Result<Socket, CaptureError> {
+    let path = options.socket.as_path();
     let failed = |source| CaptureError::Socket { path: path.to_owned(), source };
     if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
         match UnixStream::connect(path) {
@@ -88,7 +90,13 @@ pub fn listen(path: &Path) -> Result<Socket, CaptureError> {
         }
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
-    let set = std::fs::set_permissions(path, Permissions::from_mode(0o600));
+    // The group first: nobody who is not meant can open it at any time.
+    let narrow = std::fs::set_permissions(path, Permissions::from_mode(0o600));
+    let set = narrow.and_then(|()| match options.group {
+        None => Ok(()),
+        Some(_) => chown(path, None, options.group)
+            .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o660))),
+    });
     set.and_then(|()| listener.set_nonblocking(true)).map_err(failed)?;
     Ok(Socket { listener, path: path.to_owned() })
 }
@@ -199,14 +207,7 @@ impl Server {
             if self.client.as_mut().is_some_and(Client::is_gone) {
                 self.detach();
             }
-            if self.client.is_none() {
-                self.accept();
-            } else {
-                // One looks at a time.
-                while let Ok((stream, _)) = self.socket.listener.accept() {
-                    refuse(stream, "somebody is attached already");
-                }
-            }
+            self.accept();
             let is_busy = self.client.is_some() || self.kept.most > 0;
             if is_busy {
                 self.take();
@@ -229,10 +230,21 @@ impl Server {
             Err(why) => return refuse(stream, &why),
         };
         let filter = match ask {
+            // One looks at a time.
+            Ask::Attach(_) | Ask::Freeze if self.client.is_some() => {
+                return refuse(stream, "somebody is attached already");
+            }
             Ask::Attach(filter) => Some(Arc::new(filter)),
             Ask::Freeze if self.kept.most > 0 => None,
             Ask::Freeze => {
                 return refuse(stream, "this engine keeps no packets: start it with --capture-keep BYTES");
+            }
+            Ask::Hello => {
+                let mut hello = serde_json::to_vec(&self.hello).unwrap_or_default();
+                hello.push(b'\n');
+                // Whoever is gone needs no answer.
+                let _told = (&stream).write_all(&hello);
+                return;
             }
             Ask::Secret => return refuse(stream, "this engine gives no secrets"),
         };

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use megaping_store::place::PlaceUrl;
 
 use super::archive::ArchiveArgs;
+use super::capture::{CaptureArgs, CaptureCommand};
 use super::daemon::{ConfigArgs, RunArgs, StatusArgs, TenantArgs, ViaArgs};
 use super::mtr::MtrArgs;
 use super::query::QueryArgs;
@@ -65,6 +66,8 @@ pub(super) enum Command {
     Query(QueryArgs),
     /// Say what this machine has for probing, and which backend it gets
     Doctor(DoctorArgs),
+    /// Write the packets that an engine has kept into a file
+    Capture(CaptureCommand),
     /// Send what a spool holds to ClickHouse, exactly once
     Upload(UploadArgs),
     /// Make or check the tables in ClickHouse
@@ -180,13 +183,6 @@ pub(super) struct PingArgs {
     #[arg(long, value_name = "FORMAT", help_heading = "Results", default_value = "text")]
     #[arg(env = "MEGAPING_SUMMARY", hide_env = true, hide_possible_values = true)]
     pub summary: SummaryFormat,
-    /// Listen on this socket for pcap-dump --via, which shows the packets
-    #[arg(long, value_name = "SOCKET", help_heading = "Results", env = "MEGAPING_CAPTURE", hide_env = true)]
-    pub capture: Option<PathBuf>,
-    /// Keep so many bytes of the newest packets in memory, for pcap-dump --frozen: 64M
-    #[arg(long, value_name = "BYTES", help_heading = "Results", value_parser = values::room, requires = "capture")]
-    #[arg(env = "MEGAPING_CAPTURE_KEEP", hide_env = true)]
-    pub capture_keep: Option<u64>,
     /// Keep all outcomes in this directory, for megaping report
     #[arg(long, value_name = "DIR", help_heading = "Results", env = "MEGAPING_STORE", hide_env = true)]
     pub store: Option<PathBuf>,
@@ -196,6 +192,8 @@ pub(super) struct PingArgs {
     pub archive: ArchiveFormat,
     #[command(flatten)]
     pub keep: KeepArgs,
+    #[command(flatten)]
+    pub capture: CaptureArgs,
 }
 
 const REPORT_EXAMPLES: &str = "\

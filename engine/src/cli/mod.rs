@@ -5,6 +5,7 @@
 
 mod archive;
 mod args;
+mod capture;
 mod daemon;
 mod mtr;
 mod options;
@@ -14,6 +15,7 @@ mod trace;
 pub(crate) mod values;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::daemon::DaemonOptions;
 use crate::daemon::control::{ControlRequest, What};
@@ -54,6 +56,8 @@ pub enum Request {
     Query(Box<QueryOptions>),
     /// `megaping doctor`.
     Doctor(DoctorOptions),
+    /// `megaping capture freeze`: the engine's socket, and the file.
+    Freeze(PathBuf, PathBuf),
     /// `megaping upload`.
     Upload(SpoolUpload),
     /// `megaping archive`.
@@ -99,6 +103,9 @@ where
         args::Command::Archive(args) => {
             ("archive", archive::archive(args).map(|archive| Request::Archive(Box::new(archive))))
         }
+        args::Command::Capture(args) => match args.command {
+            capture::CaptureWhat::Freeze(args) => ("capture", Ok(Request::Freeze(args.via, args.write))),
+        },
         args::Command::Upload(args) => ("upload", Ok(Request::Upload(server::upload(args)))),
         args::Command::Schema(args) => ("schema", server::schema(args).map(Request::Schema)),
     };

@@ -240,7 +240,6 @@ pub(super) fn mtr(args: MtrArgs) -> Result<MtrOptions, UsageError> {
         upload: None,
         spool_limit: None,
         capture: None,
-        capture_keep: None,
     };
     Ok(MtrOptions {
         items: args.targets,

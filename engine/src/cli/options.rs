@@ -12,6 +12,7 @@ use super::args::{
 };
 use super::server::{self, SpoolLimit};
 use super::values::Payload;
+use crate::capture::CaptureOptions;
 use crate::targets::{Family, TargetRequest, TargetSet};
 
 /// A run of `megaping ping`, checked.
@@ -67,10 +68,8 @@ pub struct PingOptions {
     pub upload: Option<UploadOptions>,
     /// How much of the disk may hold what is not yet archived and sent.
     pub spool_limit: Option<SpoolLimit>,
-    /// A socket for whoever wants to see packets.
-    pub capture: Option<PathBuf>,
-    /// Bytes of the newest packets that are kept for them.
-    pub capture_keep: Option<u64>,
+    /// Who may see packets, and where.
+    pub capture: Option<CaptureOptions>,
 }
 
 /// A run of `megaping report`, checked.
@@ -230,8 +229,7 @@ pub(super) fn ping(args: PingArgs) -> Result<PingOptions, UsageError> {
         tenant,
         upload,
         spool_limit,
-        capture: args.capture,
-        capture_keep: args.capture_keep,
+        capture: args.capture.options(),
     })
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use megaping_probe::pace::BURST_MAX;
 
 use super::args::{ArchiveFormat, Backend, OutputFormat, SummaryFormat};
+use super::capture::CaptureArgs;
 use super::mtr::{flows, hops};
 use super::options::{self, PingOptions, UsageError};
 use super::server::{self, SendArgs};
@@ -144,9 +145,8 @@ pub(super) struct TraceArgs {
     pub store: Option<PathBuf>,
     #[command(flatten)]
     pub send: SendArgs,
-    /// Listen on this socket for pcap-dump --via, which shows the packets
-    #[arg(long, value_name = "SOCKET", help_heading = "Results", env = "MEGAPING_CAPTURE", hide_env = true)]
-    pub capture: Option<PathBuf>,
+    #[command(flatten)]
+    pub capture: CaptureArgs,
 }
 
 /// A run of `megaping trace`, checked.
@@ -231,8 +231,7 @@ pub(super) fn trace(args: TraceArgs) -> Result<TraceOptions, UsageError> {
         tenant: String::new(),
         upload,
         spool_limit: None,
-        capture: args.capture,
-        capture_keep: None,
+        capture: args.capture.options(),
     };
     Ok(TraceOptions {
         probe,

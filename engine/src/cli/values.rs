@@ -79,6 +79,9 @@ pub enum ValueError {
     /// Not a name that an interface can have.
     #[error("an interface has a name of 1 to 15 characters without blanks or slashes, as in eth0")]
     NotAnInterface,
+    /// Not a group of this machine.
+    #[error("no group of this machine has that name: `getent group` lists them; a number will do")]
+    NotAGroup,
     /// Not the address of one host.
     #[error("the address of one host is wanted, as in 192.0.2.7 or 2001:db8::7")]
     NotAHost,
@@ -260,4 +263,10 @@ pub(crate) fn moment(text: &str) -> Result<u64, ValueError> {
 
 pub(crate) fn neighbour(text: &str) -> Result<IpAddr, ValueError> {
     source(text).map_err(|_| ValueError::NotAHost)
+}
+
+/// The number of a group, by name or number.
+pub(crate) fn group(text: &str) -> Result<u32, ValueError> {
+    let named = || uzers::get_group_by_name(text).map(|group| group.gid());
+    text.parse().ok().or_else(named).ok_or(ValueError::NotAGroup)
 }

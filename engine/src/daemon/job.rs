@@ -243,8 +243,8 @@ fn unlike(before: &Loaded, after: &Loaded) -> Option<String> {
         != (&new.store, &new.archive, &new.upload, &new.spool_limit)
     {
         "another [store]"
-    } else if (&old.capture, old.capture_keep) != (&new.capture, new.capture_keep) {
-        "another control.capture or control.capture_keep"
+    } else if old.capture != new.capture {
+        "another control.capture, or what belongs to it"
     } else if (&old_control.socket, &old_control.listen) != (&new_control.socket, &new_control.listen) {
         "another control.socket or control.listen"
     } else if new_family(true) {

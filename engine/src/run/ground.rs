@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use megaping_loader::LoadError;
+use megaping_loader::{LoadError, Pins, Tap};
 use megaping_wire::Addr;
 
 use super::RunError;
@@ -19,6 +19,8 @@ pub struct Ground {
     /// The way out.
     pub way: WayOut,
     is_attached: Option<IsAttached>,
+    /// The tap's pins, where they are asked for.
+    _pins: Option<Pins>,
     /// What is slower than it could be, or missing, and why; a sentence each.
     pub notes: Vec<String>,
 }
@@ -32,13 +34,17 @@ impl Ground {
         let sources = [options.source_v4.map(Into::into), options.source_v6.map(Into::into)];
         let way = WayOut::find(targets, Choice { interface: options.interface.clone(), sources })?;
         let notes = silent_hops(&way).into_iter().collect();
-        Ok(Ground { way, is_attached: None, notes })
+        Ok(Ground { way, is_attached: None, _pins: None, notes })
     }
 
-    /// Keeps the program, which `is_attached` owns.
+    /// Keeps the program, which `is_attached` owns, and its pins.
     #[must_use]
-    pub fn with_program(self, is_attached: impl Fn() -> Result<bool, LoadError> + Send + 'static) -> Ground {
-        Ground { is_attached: Some(Box::new(is_attached)), ..self }
+    pub fn with_program(
+        self,
+        pins: Option<Pins>,
+        is_attached: impl Fn() -> Result<bool, LoadError> + Send + 'static,
+    ) -> Ground {
+        Ground { is_attached: Some(Box::new(is_attached)), _pins: pins, ..self }
     }
 
     /// Starts the thread that follows routes and neighbours, and looks whether the program is attached still.
@@ -69,6 +75,15 @@ impl Ground {
     pub fn sources(&self) -> [Addr; 2] {
         self.way.sources.map(|source: Option<IpAddr>| source.map_or(Addr::UNSPECIFIED, Addr::from))
     }
+}
+
+/// Pins the tap of a program, where that is asked for.
+///
+/// # Errors
+/// [`LoadError::Pin`].
+pub fn pin(options: &PingOptions, tap: &mut Tap) -> Result<Option<Pins>, LoadError> {
+    let Some(capture) = &options.capture else { return Ok(None) };
+    capture.pins.as_deref().map(|dir| tap.pin(dir, capture.group)).transpose()
 }
 
 fn silent_hops(way: &WayOut) -> Option<String> {

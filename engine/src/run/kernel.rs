@@ -80,8 +80,9 @@ pub fn open(
         let ring = KernelRing::open(&KernelRingConfig { shard, serves, ..config.clone() })?;
         rings.push(KernelAdapter::new(ring, craft.clone(), ground.hopper(), from));
     }
-    let program = kernel.program;
-    Ok(KernelRings { rings, ground: ground.with_program(move || program.is_attached()) })
+    let mut program = kernel.program;
+    let pins = super::ground::pin(options, program.tap())?;
+    Ok(KernelRings { rings, ground: ground.with_program(pins, move || program.is_attached()) })
 }
 
 /// What must be kept to send: nothing from Linux 5.19 on, where running a program takes no more than its descriptor;

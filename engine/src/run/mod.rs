@@ -161,7 +161,7 @@ pub(crate) fn start<J: Job>(
     let job = job(random());
     let craft = Craft::new(&rings::fill(options, &mut random));
     let targets = Arc::clone(targets);
-    let capture = options.capture.as_deref().map(capture::listen).transpose()?;
+    let capture = options.capture.as_ref().map(capture::listen).transpose()?;
     let mut run =
         Run { options, plan, targets, identities, job, notes: Vec::new(), capture, craft: craft.clone() };
     let (open, remark) = auto::open(&run, &craft)?;
@@ -296,11 +296,14 @@ impl<J: Job> Run<'_, J> {
     fn tap(&mut self, backend: &'static str, links: Vec<Arc<Link>>) -> Result<Option<Taps>, RunError> {
         let Some(socket) = self.capture.take() else { return Ok(None) };
         let renderer = Renderer::new(self.craft.clone(), self.options.payload_len, self.plan.sources);
-        let hello = capture::hello(backend, self.plan.shards, self.options.interface.as_deref());
+        let options = self.options.capture.as_ref();
+        // A ring without a program of ours has no tap there.
+        let pins = options.and_then(|options| options.pins.as_deref()).filter(|pins| pins.exists());
+        let hello = capture::hello(backend, self.plan.shards, self.options.interface.as_deref(), pins);
         let tenant = self.options.tenant.clone();
         let names =
             self.job.names().unwrap_or_else(|| Box::new(move |_| Some((tenant.clone(), String::new()))));
-        let keep = self.options.capture_keep.unwrap_or(0) as usize;
+        let keep = options.map_or(0, |options| options.keep) as usize;
         Taps::start(socket, keep, links, renderer, names, hello).map(Some).map_err(RunError::Thread)
     }
 

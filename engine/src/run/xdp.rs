@@ -50,8 +50,9 @@ pub fn open(
         return Err(RunError::Queues { name: name.into(), queues, shards });
     }
     let prefix = identities.first().map_or(0, Identity::prefix);
-    let steer =
+    let mut steer =
         Steer::attach(name, SteerConfig { identifier_value: prefix, identifier_mask: INSTANCE_MASK })?;
+    let pins = super::ground::pin(options, steer.tap())?;
     let config = XdpConfig {
         interface: name.to_owned(),
         source_mac: way.link.mac.unwrap_or_default(),
@@ -72,7 +73,7 @@ pub fn open(
     let bindings = rings.iter().flat_map(|ring| ring.ring().bindings());
     let mut notes = notes(name, &steer, bindings);
     ground.notes.append(&mut notes);
-    Ok(Xdp { rings, ground: ground.with_program(move || steer.is_attached()) })
+    Ok(Xdp { rings, ground: ground.with_program(pins, move || steer.is_attached()) })
 }
 
 /// What is slower than asked for: each once, however many queues it is about.

@@ -60,6 +60,24 @@ impl Lab {
         command
     }
 
+    /// An identifier for `ping -e` that none of so many engines has, once they are all there: ping takes every reply with
+    /// its identifier for its own, and one drawn at random is an engine's one time in 64.
+    pub fn identifier_beside(&self, engines: usize) -> String {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        loop {
+            let sockets = Run::of(self.command("cat").arg("/proc/net/unix")).stdout;
+            let number = |line: &str| {
+                line.rsplit_once("@megaping-instance-").and_then(|(_, number)| number.parse().ok())
+            };
+            let taken: Vec<u16> = sockets.lines().filter_map(number).collect();
+            if taken.len() >= engines {
+                let free = (1..64).find(|number| !taken.contains(number)).expect("one is free");
+                return (free << 10).to_string();
+            }
+            assert!(std::time::Instant::now() < deadline, "no {engines} engines: {taken:?}");
+        }
+    }
+
     /// Runs megaping in the near namespace, through raw sockets unless `args` say otherwise.
     pub fn ping(&self, args: &[&str]) -> Run {
         let mut command = self.command(MEGAPING);

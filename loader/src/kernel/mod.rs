@@ -20,6 +20,7 @@ use crate::attach::{self, Link};
 use crate::error::LoadError;
 use crate::skel::kernel::{KernelSkelBuilder, OpenKernelSkel};
 use crate::sys;
+use crate::tap::{self, Tap};
 use crate::verdict::{self, Verdict};
 
 const NAME: &str = "megaping_kernel";
@@ -57,6 +58,7 @@ pub struct Kernel {
     program: OwnedFd,
     maps: Vec<MapHandle>,
     doorbell: MapHandle,
+    tap: Tap,
     cpus: u32,
 }
 
@@ -83,6 +85,7 @@ impl Kernel {
         let mut storage = MaybeUninit::uninit();
         let mut open = KernelSkelBuilder::default().open(&mut storage).map_err(failed)?;
         configure(&mut open, config, cpus)?;
+        open.maps.tap_events.set_max_entries(tap::EVENTS).map_err(failed)?;
         let skeleton = open.load().map_err(failed)?;
         let program = skeleton.progs.megaping_kernel.as_fd().try_clone_to_owned();
         let maps = &skeleton.maps;
@@ -103,11 +106,17 @@ impl Kernel {
                 return Err(LoadError::OtherVersion { map, found });
             }
         }
+        let tap = Tap::new(
+            MapHandle::try_from(&skeleton.maps.tap_events).map_err(failed)?,
+            MapHandle::try_from(&skeleton.maps.data_tap).map_err(failed)?,
+            MapHandle::try_from(&skeleton.maps.tap_counts).map_err(failed)?,
+        );
         Ok(Kernel {
             link: None,
             program: program.map_err(|e| failed(e.into()))?,
             maps,
             doorbell: MapHandle::try_from(&skeleton.maps.kernel_doorbell).map_err(failed)?,
+            tap,
             cpus,
         })
     }
@@ -155,6 +164,11 @@ impl Kernel {
     #[must_use]
     pub fn doorbell_fd(&self) -> BorrowedFd<'_> {
         self.doorbell.as_fd()
+    }
+
+    /// What shows the frames that the program sees and makes.
+    pub fn tap(&mut self) -> &mut Tap {
+        &mut self.tap
     }
 
     /// CPUs that the machine may have: each has a desk and its part of each ring.

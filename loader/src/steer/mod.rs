@@ -21,6 +21,7 @@ use crate::attach::{self, Link, Mode};
 use crate::error::LoadError;
 use crate::skel::steer::SteerSkelBuilder;
 use crate::sys;
+use crate::tap::{self, Tap};
 use crate::verdict::{self, Verdict};
 
 const NAME: &str = "megaping_steer";
@@ -47,6 +48,7 @@ pub struct Steer {
     program: OwnedFd,
     sockets: MapHandle,
     counters: MapHandle,
+    tap: Tap,
 }
 
 impl Steer {
@@ -83,6 +85,7 @@ impl Steer {
         };
         constants.identifier_value = config.identifier_value & config.identifier_mask;
         constants.identifier_mask = config.identifier_mask;
+        open.maps.tap_events.set_max_entries(tap::EVENTS).map_err(failed)?;
         let skeleton = open.load().map_err(failed)?;
         let program = skeleton.progs.megaping_steer.as_fd().try_clone_to_owned();
         let counters = MapHandle::try_from(&skeleton.maps.steer_counters).map_err(failed)?;
@@ -96,6 +99,11 @@ impl Steer {
             program: program.map_err(|e| failed(e.into()))?,
             sockets: MapHandle::try_from(&skeleton.maps.steer_sockets).map_err(failed)?,
             counters,
+            tap: Tap::new(
+                MapHandle::try_from(&skeleton.maps.tap_events).map_err(failed)?,
+                MapHandle::try_from(&skeleton.maps.data_tap).map_err(failed)?,
+                MapHandle::try_from(&skeleton.maps.tap_counts).map_err(failed)?,
+            ),
         })
     }
 
@@ -142,6 +150,11 @@ impl Steer {
         let written =
             self.sockets.update(&queue.to_ne_bytes(), &socket.as_raw_fd().to_ne_bytes(), MapFlags::ANY);
         written.map_err(|source| LoadError::Map { map: SOCKETS, operation: "written", source })
+    }
+
+    /// What shows the frames that the program sees.
+    pub fn tap(&mut self) -> &mut Tap {
+        &mut self.tap
     }
 
     /// All counters, summed over the CPUs. Not a snapshot while packets arrive.

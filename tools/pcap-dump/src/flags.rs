@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser, ValueEnum};
+use megaping_capture::pcapng::Link;
 use megaping_capture::{Ask, Direction, Filter, Prefix, Verdict};
-use pcap_dump::{Format, Limits, Only, Output};
+use pcap_dump::{Expression, Format, Limits, Only, Output};
 
 const EXAMPLES: &str = "\
 With --read it explains a capture; with --via it writes what the shards of a running engine see, which tcpdump cannot
 where AF_XDP or the kernel ring take packets: start megaping with --capture SOCKET, or set control.capture.
 
-Verdicts: sent, matched, error, duplicate, late, corrupt, invalid_mac, foreign, handed_over.
+Verdicts: sent, matched, error, duplicate, late, corrupt, invalid_mac, foreign, malformed, handed_over; with --at xdp
+sent (kernel ring), redirected, passed, foreign, malformed, dropped.
 
 Examples:
   pcap-dump --read probes.pcapng
@@ -19,6 +21,7 @@ Examples:
   pcap-dump --via capture.sock -w probes.pcapng -c 10000
   pcap-dump --via capture.sock -w - --verdict late,duplicate | tshark -r -
   pcap-dump --via capture.sock --frozen -w before-it-happened.pcapng
+  pcap-dump --via capture.sock --at xdp --verdict passed,malformed not tcp port 22
   pcap-dump --via capture.sock --format text --target 192.0.2.0/24 --sample 100
 
 Exit status: 0 when all is well, 1 when a packet of --read was malformed or had a wrong checksum, 2 for an error.";
@@ -41,6 +44,13 @@ pub struct Args {
     /// Attach to the engine that listens on this socket
     #[arg(long, value_name = "SOCKET", help_heading = "Capture")]
     pub via: Option<PathBuf>,
+    /// Where to look: engine (its rings), or xdp (the program in the kernel: all that arrives, with its verdict)
+    #[arg(long, value_name = "TAP", help_heading = "Capture", requires = "via", default_value = "engine")]
+    #[arg(hide_possible_values = true)]
+    pub at: Tap,
+    /// Only packets that pass this filter of pcap-filter(7), as in: icmp and host 192.0.2.7
+    #[arg(value_name = "FILTER", requires = "via", trailing_var_arg = true)]
+    pub expression: Vec<String>,
     /// Write the packets that the engine has kept (--capture-keep), instead of those to come
     #[arg(long, help_heading = "Capture", requires = "via")]
     pub frozen: bool,
@@ -165,6 +175,15 @@ pub enum FormatName {
     Text,
 }
 
+/// Where to look.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tap {
+    /// The rings of the shards
+    Engine,
+    /// The program in the kernel
+    Xdp,
+}
+
 /// Which way a packet goes.
 #[derive(ValueEnum, Clone, Copy, Debug)]
 pub enum Way {
@@ -198,7 +217,7 @@ impl Args {
     }
 
     /// Which packets.
-    fn filter(&self) -> Filter {
+    pub fn filter(&self) -> Filter {
         Filter {
             tenants: self.tenant.clone(),
             measurements: self.measurement.clone(),
@@ -214,6 +233,23 @@ impl Args {
         }
     }
 
+    /// What packets begin with there.
+    pub fn link(&self) -> Link {
+        match self.at {
+            Tap::Engine => Link::Raw,
+            Tap::Xdp => Link::Ethernet,
+        }
+    }
+
+    /// The filter of pcap-filter(7), compiled.
+    ///
+    /// # Errors
+    /// What libpcap has against it.
+    pub fn expression(&self) -> Result<Option<Expression>, String> {
+        let text = self.expression.join(" ");
+        (!text.is_empty()).then(|| Expression::new(&text, self.link())).transpose()
+    }
+
     /// Where to.
     pub fn output(&self) -> Output {
         let format = match self.format {
@@ -225,6 +261,7 @@ impl Args {
         Output {
             path: self.write.clone().filter(|path| path.as_os_str() != "-"),
             format,
+            link: self.link(),
             snaplen: self.snaplen.unwrap_or(0),
             zstd: self.zstd,
             rotate_bytes: self.rotate_mb.map(|mb| mb.saturating_mul(1_000_000)),

@@ -8,12 +8,14 @@
 //! ```
 //!
 //! [`dump`] is the whole of that; the program adds flags, files and exit codes. [`Attached`] is the other half: what the
-//! shards of a running engine see, written to files.
+//! shards of a running engine see, written to files; [`Kernel`] is what the program in the kernel sees.
 
 mod attach;
 mod capture;
 mod dissect;
 mod error;
+mod expression;
+mod kernel;
 mod line;
 mod link;
 mod output;
@@ -27,6 +29,8 @@ pub use attach::{AttachError, Attached, Limits, Taken};
 pub use capture::{Capture, Record};
 pub use dissect::dissect;
 pub use error::Error;
+pub use expression::Expression;
+pub use kernel::{Kernel, KernelError};
 pub use link::LinkType;
 pub use output::{Files, Format, Output, OutputError};
 pub use sighting::{Class, Cut, Label, Quoted, Sighting, UnixNs};

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
-use pcap_dump::{AttachError, Attached, Error, Files, Only, Options, Summary, dump};
+use megaping_capture::Ask;
+use pcap_dump::{AttachError, Attached, Error, Files, Kernel, KernelError, Only, Options, Summary, dump};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use flags::Args;
+use flags::{Args, Tap};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -35,9 +36,18 @@ fn watch(args: &Args, socket: &Path) -> ExitCode {
         }
     }
     let run = || {
+        let expression = args.expression().map_err(AttachError::Expression)?;
+        if args.at == Tap::Xdp {
+            // The engine is asked where; the packets come from the kernel.
+            let hello = Attached::to(socket, &Ask::Hello)?.hello;
+            let pins = hello.pins.clone().ok_or(KernelError::NotPinned)?;
+            let kernel = Kernel::open(&pins, args.filter(), expression)?;
+            let mut files = Files::create(args.output(), hello)?;
+            return Ok(kernel.write(&mut files, args.limits(), &stop)?);
+        }
         let attached = Attached::to(socket, &args.ask())?;
         let mut files = Files::create(args.output(), attached.hello.clone())?;
-        attached.write(&mut files, args.limits(), &stop)
+        attached.write(&mut files, expression, args.limits(), &stop)
     };
     match run() {
         Ok(taken) => {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use megaping_capture::pcapng::{Link, Writer, classic_header, classic_packet};
-use megaping_capture::{Captured, Counts, Hello};
+use megaping_capture::{At, Captured, Counts, Hello};
 
 use crate::{LinkType, Record, dissect};
 
@@ -32,6 +32,8 @@ pub struct Output {
     pub path: Option<PathBuf>,
     /// In which form.
     pub format: Format,
+    /// What packets begin with.
+    pub link: Link,
     /// Bytes of a packet that are kept; zero: all.
     pub snaplen: u32,
     /// Whether it is compressed.
@@ -167,11 +169,11 @@ fn open(output: &Output, hello: &Hello, number: u64) -> Result<(Option<PathBuf>,
     };
     let sink = match output.format {
         Format::Pcapng => {
-            let writer = Writer::new(raw, hello, Link::Raw, output.snaplen, "");
+            let writer = Writer::new(raw, hello, output.link, output.snaplen, "");
             Sink::Pcapng(Box::new(writer.map_err(failed)?))
         }
         Format::Pcap => {
-            classic_header(&mut raw, Link::Raw, output.snaplen).map_err(failed)?;
+            classic_header(&mut raw, output.link, output.snaplen).map_err(failed)?;
             Sink::Pcap(raw)
         }
         Format::Text => Sink::Text(raw),
@@ -202,7 +204,10 @@ fn line(out: &mut Raw, packet: &Captured, number: u64) -> io::Result<usize> {
     let record = Record {
         number,
         time_ns: Some(packet.time_ns),
-        link: LinkType::Raw,
+        link: match packet.at {
+            At::Engine => LinkType::Raw,
+            At::Xdp => LinkType::Ethernet,
+        },
         data: &packet.bytes,
         original_len: packet.original_len,
     };

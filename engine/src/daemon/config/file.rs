@@ -100,6 +100,11 @@ pub struct Control {
     /// Bytes of the newest packets that are kept, to be frozen when something is odd.
     #[serde(deserialize_with = "value::room")]
     pub capture_keep: Option<u64>,
+    /// A directory on a BPF file system, for `pcap-dump --at xdp`.
+    pub capture_pin: Option<PathBuf>,
+    /// A group whose members may look on, too: its name or number.
+    #[serde(deserialize_with = "value::group")]
+    pub capture_group: Option<u32>,
     /// An address of TCP, where everybody needs a token.
     pub listen: Option<Spanned<String>>,
     /// File with the operator's token.

@@ -6,6 +6,7 @@ use megaping_store::upload::UploadOptions;
 
 use super::file;
 use super::resolve::{HOP_LIMIT, Reader, SIZE, TIMEOUT_NS};
+use crate::capture::CaptureOptions;
 use crate::cli::{
     ArchiveFormat, Backend, OutputFormat, Payload, PingOptions, SpoolFull, SpoolLimit, SummaryFormat,
 };
@@ -47,8 +48,12 @@ impl Reader<'_> {
             archive: file.store.archive.clone().unwrap_or(ArchiveFormat::Parquet),
             tenant: String::new(),
             upload: file.store.clickhouse.as_ref().map(|clickhouse| self.upload(clickhouse)),
-            capture_keep: file.control.capture_keep,
-            capture: file.control.capture.as_ref().map(|socket| self.base.join(socket)),
+            capture: file.control.capture.as_ref().map(|socket| CaptureOptions {
+                socket: self.base.join(socket),
+                keep: file.control.capture_keep.unwrap_or(0),
+                pins: file.control.capture_pin.as_ref().map(|dir| self.base.join(dir)),
+                group: file.control.capture_group,
+            }),
             spool_limit: file
                 .store
                 .spool_max

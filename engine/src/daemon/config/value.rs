@@ -65,6 +65,8 @@ flags! {
     hop_limit: u8 = values::ttl;
     /// ECMP paths.
     flows: u16 = flow_count;
+    /// A group of this machine.
+    group: u32 = values::group;
     /// A file's mode.
     mode: u32 = octal;
     /// Against those of other tenants.
