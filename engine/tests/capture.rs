@@ -199,18 +199,25 @@ fn root_filters_limits_and_rotation_do_what_they_say() {
     let sampled = tool(&["--duration", "1", "--sample", "10", "--direction", "out"]);
     let lines = sampled.stdout.lines().count();
     assert!((25..=75).contains(&lines), "{lines} of 512 a second, one in ten");
-    // Two at a time is one too many.
-    let mut first = pcap_dump()
-        .arg("--via")
-        .arg(&socket)
-        .args(["-w", "/dev/null"])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts");
+    // Several look at a time, each at what it wants; a fifth is one too many.
+    let look = |verdict: &str| {
+        let mut tool = pcap_dump();
+        tool.arg("--via").arg(&socket).args(["-w", "/dev/null", "--verdict", verdict]).stderr(Stdio::null());
+        tool.spawn().expect("it starts")
+    };
+    let mut first = look("sent");
+    let mut others: Vec<Child> = (0..2).map(|_| look("late")).collect();
     std::thread::sleep(Duration::from_millis(300));
-    let second = tool(&["-c", "1"]);
-    assert_eq!(second.code, 2);
-    assert!(second.stderr.contains("somebody is attached already"), "{}", second.stderr);
+    let fourth = tool(&["-c", "5", "--verdict", "matched"]);
+    assert_eq!((fourth.code, fourth.stdout.matches("verdict=matched").count()), (0, 5), "{}", fourth.stderr);
+    others.push(look("late"));
+    std::thread::sleep(Duration::from_millis(300));
+    let fifth = tool(&["-c", "1"]);
+    assert!(fifth.code == 2 && fifth.stderr.contains("enough are attached already"), "{}", fifth.stderr);
+    for mut other in others {
+        other.kill().expect("it lives");
+        let _status = other.wait();
+    }
     // Nothing is kept that was not asked for.
     let frozen = tool(&["--frozen"]);
     assert!(frozen.code == 2, "{}", frozen.stderr);
@@ -435,4 +442,26 @@ fn root_one_who_is_killed_costs_the_program_nothing_for_long_and_filters_are_lib
     assert_eq!(count(&summary["sent"]), count(&world["v4"]["requests"]));
     assert_eq!(count(&summary["answered"]), count(&summary["sent"]), "{summary}");
     assert!(!pins.exists(), "the pins are gone with the engine");
+}
+
+#[test]
+fn root_a_target_that_loses_too_much_freezes_what_was_kept_and_says_why() {
+    let lab = Lab::up(&["--loss", "900"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("s");
+    let place = dir.path().to_str().expect("UTF-8");
+    let trigger = ["--capture-keep", "1M", "--capture-trigger", "invalid,loss=50%", "--capture-dir", place];
+    let args = ["-I", "near", "--backend", "xdp", "-i", "0.1", "-t", "0.2", "--duration", "3", "10.1.0.0/28"];
+    let run = ended(engine(&lab, &socket, "none", &[&trigger[..], &args[..]].concat()));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let said = run.stderr.lines().find(|line| line.contains("(loss=50%)")).expect("it says so");
+    let path = said.rsplit_once(" are in ").expect("where").1;
+    let read = Run::of(pcap_dump().args(["--read", path]));
+    let requests = read.stdout.lines().filter(|line| line.contains("ICMP echo request")).count();
+    assert!(requests >= 8 * 16, "{requests}: {}", read.stderr);
+    let infos = Run::of(Command::new("capinfos").args(["-k", "-o", path]));
+    assert!(infos.stdout.contains("frozen because 10.1.0."), "{}", infos.stdout);
+    assert!(infos.stdout.contains("Strict time order:   True"), "{}", infos.stdout);
+    let mode = std::fs::metadata(path).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

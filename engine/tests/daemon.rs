@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -328,4 +329,93 @@ fn root_a_running_engine_is_watched_and_steered() {
     let gone = ask(&["status"]);
     assert_eq!(gone.code, 2);
     assert!(gone.stderr.contains("no engine answers"), "{}", gone.stderr);
+}
+
+#[test]
+fn root_a_tenants_token_captures_that_tenants_packets_alone() {
+    let lab = Lab::up(&[]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("megaping.toml");
+    write(&dir.path().join("acme.token"), "acme-acme-acme-acme\n");
+    write(&dir.path().join("wrong.token"), "wrong-wrong-wrong-wrong\n");
+    write(
+        &path,
+        "[node]\nbackend = \"xdp\"\ninterface = \"near\"\n[store]\ndir = \"data\"\narchive = \"none\"\n[control]\n\
+         capture = \"all.sock\"\ncapture_tenants = \"tenants.sock\"\ncapture_keep = \"4M\"\n\
+         [[tenant]]\nname = \"acme\"\ntoken_file = \"acme.token\"\n[[tenant]]\nname = \"other\"\n\
+         [[measurement]]\nname = \"a\"\ntenant = \"acme\"\ntargets = [\"10.1.0.0/28\"]\ninterval = \"250ms\"\n\
+         [[measurement]]\nname = \"b\"\ntenant = \"other\"\ntargets = [\"10.2.0.0/28\"]\ninterval = \"250ms\"\n",
+    );
+    let mut command = lab.command(MEGAPING);
+    command.args(["run", "--duration", "8", "--config"]).arg(&path);
+    let mut daemon = Daemon::start(command);
+    daemon.says("measurements:");
+    let tool = |socket: &str, args: &[&str]| {
+        let mut tool = Command::new(Path::new(MEGAPING).with_file_name("pcap-dump"));
+        Run::of(tool.current_dir(dir.path()).args(["--via", socket, "-c", "40"]).args(args))
+    };
+    let both = tool("all.sock", &[]);
+    assert!(both.stdout.contains("tenant=acme ") && both.stdout.contains("tenant=other "), "{}", both.stderr);
+    // Whoever asks for another's gets its own.
+    for args in [&["--token-file", "acme.token"][..], &["--token-file", "acme.token", "--tenant", "other"]] {
+        let own = tool("tenants.sock", args);
+        assert_eq!((own.code, own.stdout.lines().count()), (0, 40), "{}", own.stderr);
+        assert!(own.stdout.lines().all(|line| line.contains("tenant=acme measurement=a ")), "{}", own.stdout);
+    }
+    let frozen = tool("tenants.sock", &["--token-file", "acme.token", "--frozen"]);
+    assert!(
+        frozen.stdout.lines().count() == 40 && !frozen.stdout.contains("tenant=other"),
+        "{}",
+        frozen.stdout
+    );
+    let none = tool("tenants.sock", &[]);
+    assert!(none.code == 2 && none.stderr.contains("--token-file"), "{}", none.stderr);
+    let wrong = tool("tenants.sock", &["--token-file", "wrong.token"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("no tenant has this token"), "{}", wrong.stderr);
+    let mode =
+        |name: &str| fs::metadata(dir.path().join(name)).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode("all.sock"), mode("tenants.sock")), (0o600, 0o666));
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ended().code, 0);
+}
+
+#[test]
+fn root_configuration_and_lists_may_be_elsewhere_and_last_when_that_is_gone() {
+    let lab = Lab::up(&[]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let place = dir.path().display();
+    let list = dir.path().join("list.txt");
+    write(&list, "10.1.0.1\n10.1.0.2\n");
+    write(
+        &dir.path().join("megaping.toml"),
+        &format!(
+            "[node]\nbackend = \"raw\"\n[store]\ndir = \"{place}/data\"\narchive = \"none\"\n[[tenant]]\nname = \"acme\"\n\
+             [[measurement]]\nname = \"a\"\ntenant = \"acme\"\nfiles = [\"file://{place}/list.txt\"]\ninterval = \"100ms\"\n"
+        ),
+    );
+    let state = dir.path().join("state");
+    let start = |duration: &str| {
+        let mut command = lab.command(MEGAPING);
+        command.args(["run", "--summary", "json", "--duration", duration, "--state"]).arg(&state);
+        Daemon::start({
+            command.args(["--config", &format!("file://{place}/megaping.toml")]);
+            command
+        })
+    };
+    let mut daemon = start("3");
+    assert!(daemon.says("measurements:").contains("1 tenants, 2 targets"));
+    write(&list, "10.1.0.1\n10.1.0.2\n10.1.0.3\n");
+    daemon.signal("-HUP");
+    assert!(daemon.says("measurements:").contains("1 tenants, 3 targets"));
+    let run = daemon.ended();
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let sent = count(&run.summary()["sent"]);
+    assert_eq!(sent, count(&lab.counters()["v4"]["requests"]));
+    // The bucket is gone: the copies are used, and it is said.
+    fs::remove_file(&list).expect("it is there");
+    fs::remove_file(dir.path().join("megaping.toml")).expect("it is there");
+    let mut daemon = start("1");
+    assert!(daemon.says("the copy is used").contains("No such file"));
+    assert!(daemon.says("measurements:").contains("1 tenants, 3 targets"));
+    assert_eq!(daemon.ended().code, 0);
 }

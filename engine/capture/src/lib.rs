@@ -17,5 +17,5 @@ pub mod verdict;
 
 pub use filter::{Facts, Filter, Prefix};
 pub use packet::{At, Captured, Direction, Frame, FrameError};
-pub use protocol::{Ask, Counts, Hello, Refusal, Secret};
+pub use protocol::{Ask, Counts, Hello, Refusal};
 pub use verdict::Verdict;

@@ -17,12 +17,17 @@ pub const ASK_MAX: usize = 64 << 10;
 pub enum Ask {
     /// Packets, from now on: a hello, then frames until either side leaves.
     Attach(Filter),
-    /// What the engine keeps, written to a file now: a hello, with the file's path in `frozen`.
+    /// What the engine keeps: a hello, then frames of it, and counts as the last.
     Freeze,
     /// What the engine says of itself: a hello, and no more.
     Hello,
-    /// What is needed to tell our packets from others: a hello, with `secret`. For the owner alone.
-    Secret,
+    /// One of these, by somebody who has a tenant's token: it is answered with what is that tenant's.
+    WithToken {
+        /// The token.
+        token: String,
+        /// The question.
+        ask: Box<Ask>,
+    },
 }
 
 /// The engine's answer.
@@ -47,10 +52,6 @@ pub struct Hello {
     pub pins: Option<PathBuf>,
     /// The engine's name and version.
     pub application: String,
-    /// Where a frozen capture is, and how many packets are in it.
-    pub frozen: Option<(PathBuf, u64)>,
-    /// What [`Ask::Secret`] wants.
-    pub secret: Option<Secret>,
 }
 
 /// Why the engine says no.
@@ -58,41 +59,6 @@ pub struct Hello {
 pub struct Refusal {
     /// A sentence.
     pub refused: String,
-}
-
-/// What tells an engine's packets from others.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Secret {
-    /// The number of the instance.
-    pub instance: u16,
-    /// The key of the MAC, as 32 hexadecimal digits.
-    pub key: String,
-    /// How long a probe waits, in nanoseconds.
-    pub timeout_ns: u64,
-}
-
-impl Secret {
-    /// Puts a key into its text.
-    #[must_use]
-    pub fn new(instance: u16, key: [u8; 16], timeout_ns: u64) -> Secret {
-        use std::fmt::Write as _;
-        let key = key.iter().fold(String::new(), |mut text, byte| {
-            let _infallible = write!(text, "{byte:02x}");
-            text
-        });
-        Secret { instance, key, timeout_ns }
-    }
-
-    /// The key; none where the text is no key.
-    #[must_use]
-    pub fn key(&self) -> Option<[u8; 16]> {
-        let digits = self.key.as_bytes();
-        let mut key = [0; 16];
-        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        (digits.len() == 32).then_some(key)
-    }
 }
 
 /// How many packets there were for somebody who looks on: `seen = delivered + dropped_ring + dropped_socket`.
@@ -109,16 +75,6 @@ pub struct Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_leads_back_and_anything_else_is_none() {
-        let key = std::array::from_fn(|index| (index * 17) as u8);
-        let secret = Secret::new(5, key, 1);
-        assert_eq!(secret.key(), Some(key));
-        for wrong in ["", "00", "zz", &"0".repeat(31), &"0".repeat(33), &"é".repeat(16)] {
-            assert_eq!(Secret { key: wrong.to_owned(), ..secret.clone() }.key(), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn questions_are_json() {

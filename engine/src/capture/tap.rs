@@ -26,7 +26,6 @@ pub struct Link {
     filter: Mutex<Option<Arc<Filter>>>,
     full: ArrayQueue<Box<Event>>,
     free: ArrayQueue<Box<Event>>,
-    seen: AtomicU64,
     dropped: AtomicU64,
 }
 
@@ -39,7 +38,6 @@ impl Link {
             filter: Mutex::new(None),
             full: ArrayQueue::new(EVENTS),
             free: ArrayQueue::new(EVENTS),
-            seen: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         };
         while link.free.push(Box::default()).is_ok() {}
@@ -63,10 +61,10 @@ impl Link {
         let _fits = self.free.push(event);
     }
 
-    /// Packets that were wanted, and those of them that there was no room for, since the start.
+    /// Packets that were wanted and that there was no room for, since the start.
     #[must_use]
-    pub fn counts(&self) -> (u64, u64) {
-        (self.seen.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -246,7 +244,6 @@ impl Tap {
     }
 
     fn hand_over(&self, unix_offset_ns: u64, stamp: Stamp, fill: impl FnOnce(&mut Event)) {
-        self.link.seen.fetch_add(1, Ordering::Relaxed);
         let Some(mut event) = self.link.free.pop() else {
             self.link.dropped.fetch_add(1, Ordering::Relaxed);
             return;

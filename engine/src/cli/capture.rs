@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::values;
-use crate::capture::CaptureOptions;
+use crate::capture::{CaptureOptions, Trigger};
 
 /// Who may look at the packets of a run, and where.
 #[derive(Args, Debug, Clone, Default)]
@@ -25,6 +25,13 @@ pub struct CaptureArgs {
     #[arg(long, value_name = "GROUP", requires = "capture", value_parser = values::group)]
     #[arg(env = "MEGAPING_CAPTURE_GROUP", hide_env = true)]
     pub capture_group: Option<u32>,
+    /// Freeze what is kept by itself: invalid (forged answers), loss=20% (of a target's last probes); comma-separated
+    #[arg(long, value_name = "WHEN", value_delimiter = ',', requires = "capture_keep")]
+    #[arg(env = "MEGAPING_CAPTURE_TRIGGER", hide_env = true)]
+    pub capture_trigger: Vec<Trigger>,
+    /// Where files of --capture-trigger go
+    #[arg(long, value_name = "DIR", default_value = ".", env = "MEGAPING_CAPTURE_DIR", hide_env = true)]
+    pub capture_dir: PathBuf,
 }
 
 /// What is kept of packets.
@@ -63,6 +70,9 @@ impl CaptureArgs {
             keep: self.capture_keep.unwrap_or(0),
             pins: self.capture_pin,
             group: self.capture_group,
+            tenants: None,
+            triggers: self.capture_trigger,
+            dir: self.capture_dir,
         })
     }
 }

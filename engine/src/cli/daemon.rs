@@ -7,8 +7,11 @@ use clap::{Args, ValueEnum};
 
 use super::args::SummaryFormat;
 use super::values;
+use minisign_verify::PublicKey;
+
 use crate::daemon::DaemonOptions;
 use crate::daemon::control::{ControlRequest, What};
+use crate::daemon::remote::{self, Remote};
 
 const RUN_EXAMPLES: &str = "\
 The configuration is read anew when it or a list that it names has changed, and on SIGHUP; one that is wrong
@@ -30,9 +33,11 @@ Exit status: 0, 2 when something is wrong.";
 #[derive(Args, Debug)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(super) struct RunArgs {
-    /// The configuration, TOML
+    /// The configuration, TOML: a file, or the URL of one (https://, s3://, gs://, az://, file://)
     #[arg(long, value_name = "PATH", env = "MEGAPING_CONFIG", hide_env = true)]
     pub config: PathBuf,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Stop after this time [default: never]
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     pub duration: Option<u64>,
@@ -52,6 +57,27 @@ pub(super) struct ConfigArgs {
     #[arg(value_name = "PATH", env = "MEGAPING_CONFIG", hide_env = true)]
     #[arg(required_if_eq_any([("action", "check"), ("action", "show")]))]
     pub path: Option<PathBuf>,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// What comes from elsewhere.
+#[derive(Args, Debug)]
+pub(super) struct RemoteArgs {
+    /// Copies of configuration and lists that have a URL are kept here
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/megaping/remote")]
+    #[arg(env = "MEGAPING_STATE", hide_env = true)]
+    pub state: PathBuf,
+    /// Take those only with a signature by this key of minisign beside them (URL.minisig)
+    #[arg(long, value_name = "KEY", value_parser = remote::public_key)]
+    #[arg(env = "MEGAPING_SIGNED_BY", hide_env = true)]
+    pub signed_by: Option<PublicKey>,
+}
+
+impl RemoteArgs {
+    fn remote(self) -> Remote {
+        Remote { state: self.state, key: self.signed_by }
+    }
 }
 
 /// Which engine is asked, and how its answer is printed.
@@ -109,19 +135,21 @@ pub enum ConfigAction {
 }
 
 /// A run of `megaping config`, checked.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct ConfigRequest {
     /// What to do.
     pub action: ConfigAction,
     /// Of which file; there is one unless an example is wanted.
     pub path: PathBuf,
+    /// What comes from elsewhere.
+    pub remote: Remote,
 }
 
 pub(super) fn run(args: RunArgs) -> DaemonOptions {
     let duration = args.duration.map(Duration::from_nanos);
-    DaemonOptions { config: args.config, duration, summary: args.summary }
+    DaemonOptions { config: args.config, remote: args.remote.remote(), duration, summary: args.summary }
 }
 
 pub(super) fn config(args: ConfigArgs) -> ConfigRequest {
-    ConfigRequest { action: args.action, path: args.path.unwrap_or_default() }
+    ConfigRequest { action: args.action, path: args.path.unwrap_or_default(), remote: args.remote.remote() }
 }

@@ -16,7 +16,7 @@ use super::publish::{Events, Publisher};
 use super::roster::SharedRoster;
 use super::systemd;
 use super::work::{FleetWork, Helm};
-use crate::capture::Naming;
+use crate::capture::{Naming, Tokens};
 use crate::cli::PingOptions;
 use crate::keeper::Keep;
 use crate::run::{Job, LiveTargets, RunError, RunPlan, Scene, stop_all, until_done};
@@ -72,6 +72,10 @@ impl Job for DaemonJob<'_> {
         Some(Box::new(move |target| roster.lock().owner(target)))
     }
 
+    fn tokens(&self) -> Tokens {
+        self.control.tenants()
+    }
+
     fn routes_follow(&mut self, live: Arc<LiveTargets>) {
         self.live = Some(live);
     }
@@ -87,6 +91,9 @@ impl Job for DaemonJob<'_> {
         }
         let mut publisher = Publisher::new(scene.backend);
         self.publish(&mut publisher, scene);
+        if let Err(error) = self.source.follow(&self.loaded) {
+            say(format_args!("megaping: what is elsewhere is not followed: {error}"));
+        }
         systemd::ready();
         let began = Instant::now();
         let mut looked = began;
@@ -204,6 +211,7 @@ impl DaemonJob<'_> {
             self.events.last_refusal = Some(why.clone());
         })?;
         self.source.watch(&loaded.files);
+        let _follows = self.source.follow(&loaded);
         if let Some(live) = &self.live {
             live.replace(Arc::new(TargetSet::of_addresses(&loaded.addresses)));
         }

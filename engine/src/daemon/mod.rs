@@ -13,6 +13,7 @@ pub mod control;
 mod job;
 mod keeper;
 mod publish;
+pub mod remote;
 mod roster;
 mod systemd;
 mod work;
@@ -35,13 +36,16 @@ use config::{ConfigError, Source};
 use control::{Control, ControlError};
 use job::DaemonJob;
 use publish::Events;
+use remote::Remote;
 use roster::SharedRoster;
 
 /// A run of `megaping run`, checked.
 #[derive(Clone, PartialEq, Debug)]
 pub struct DaemonOptions {
-    /// The configuration.
+    /// The configuration: a file, or the URL of one.
     pub config: PathBuf,
+    /// What comes from elsewhere.
+    pub remote: Remote,
     /// When to stop; none: never.
     pub duration: Option<Duration>,
     /// The summary on standard error, at the end.
@@ -67,7 +71,7 @@ pub enum DaemonError {
 /// # Errors
 /// [`DaemonError`], whose message is for the user.
 pub fn run(options: &DaemonOptions) -> Result<ExitCode, DaemonError> {
-    let loaded = config::load(&options.config)?;
+    let loaded = config::load(&options.config, &options.remote)?;
     for note in &loaded.notes {
         say(format_args!("megaping: {note}"));
     }
@@ -84,7 +88,7 @@ pub fn run(options: &DaemonOptions) -> Result<ExitCode, DaemonError> {
     let finish = run::start(&probing, plan, &targets, |_| DaemonJob {
         options: &probing,
         plan,
-        source: Source::new(&options.config, &loaded),
+        source: Source::new(&options.config, &options.remote, &loaded),
         loaded: loaded.clone(),
         roster: roster.clone(),
         helms: Vec::new(),

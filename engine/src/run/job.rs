@@ -6,7 +6,7 @@ use std::sync::Arc;
 use megaping_probe::{Ping, Work};
 
 use super::{RunError, RunPlan, Walk, watch};
-use crate::capture::Naming;
+use crate::capture::{Naming, Tokens};
 use crate::cli::{OutputFormat, PingOptions};
 use crate::keeper::{Keep, Keeper};
 use crate::net::LiveTargets;
@@ -31,6 +31,11 @@ pub(crate) trait Job {
     /// Whose a target is, for those who look at packets, where it is not the run's one tenant's.
     fn names(&self) -> Option<Naming> {
         None
+    }
+
+    /// Whose a token is, for tenants who look at their packets: nobody's where the run has no tenants.
+    fn tokens(&self) -> Tokens {
+        Box::new(|_| None)
     }
 
     /// Is given what next hops are looked up for, on rings that send frames: for a job whose targets change.

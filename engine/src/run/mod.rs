@@ -31,7 +31,7 @@ use megaping_ring::{
 use megaping_store::StoreError;
 use megaping_store::batch::{Lane, lane};
 
-use crate::capture::{self, CaptureError, Link, Renderer, Socket, Tap, Taps};
+use crate::capture::{self, CaptureError, Link, Renderer, Sockets, Tap, Taps};
 use crate::cli::{PingOptions, UsageError};
 use crate::instance::Instance;
 use crate::keeper::{self, Keep, KeepError};
@@ -210,7 +210,7 @@ struct Run<'a, J> {
     /// What the user should know of the way to the wire.
     notes: Vec<String>,
     /// For whoever wants to see packets, and what renders them.
-    capture: Option<Socket>,
+    capture: Option<Sockets>,
     craft: Craft,
 }
 
@@ -294,17 +294,24 @@ impl<J: Job> Run<'_, J> {
     }
 
     fn tap(&mut self, backend: &'static str, links: Vec<Arc<Link>>) -> Result<Option<Taps>, RunError> {
-        let Some(socket) = self.capture.take() else { return Ok(None) };
-        let renderer = Renderer::new(self.craft.clone(), self.options.payload_len, self.plan.sources);
-        let options = self.options.capture.as_ref();
+        let (Some(sockets), Some(options)) = (self.capture.take(), &self.options.capture) else {
+            return Ok(None);
+        };
         // A ring without a program of ours has no tap there.
-        let pins = options.and_then(|options| options.pins.as_deref()).filter(|pins| pins.exists());
-        let hello = capture::hello(backend, self.plan.shards, self.options.interface.as_deref(), pins);
+        let pins = options.pins.as_deref().filter(|pins| pins.exists());
         let tenant = self.options.tenant.clone();
-        let names =
-            self.job.names().unwrap_or_else(|| Box::new(move |_| Some((tenant.clone(), String::new()))));
-        let keep = options.map_or(0, |options| options.keep) as usize;
-        Taps::start(socket, keep, links, renderer, names, hello).map(Some).map_err(RunError::Thread)
+        let scene = capture::Scene {
+            links,
+            renderer: Renderer::new(self.craft.clone(), self.options.payload_len, self.plan.sources),
+            names: self
+                .job
+                .names()
+                .unwrap_or_else(|| Box::new(move |_| Some((tenant.clone(), String::new())))),
+            tokens: self.job.tokens(),
+            hello: capture::hello(backend, self.plan.shards, self.options.interface.as_deref(), pins),
+            timeout_ns: self.options.timeout_ns,
+        };
+        Taps::start(sockets, options, scene).map(Some).map_err(RunError::Thread)
     }
 
     fn shards<R: Ring>(

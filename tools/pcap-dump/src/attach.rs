@@ -48,9 +48,9 @@ pub enum AttachError {
     /// What it says makes no sense.
     #[error("the engine says what cannot be understood: {0}")]
     Frame(#[from] FrameError),
-    /// The filter.
+    /// What a flag says.
     #[error("{0}")]
-    Expression(String),
+    Flag(String),
     /// The tap in the kernel.
     #[error(transparent)]
     Kernel(#[from] KernelError),

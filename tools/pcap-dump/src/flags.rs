@@ -44,6 +44,9 @@ pub struct Args {
     /// Attach to the engine that listens on this socket
     #[arg(long, value_name = "SOCKET", help_heading = "Capture")]
     pub via: Option<PathBuf>,
+    /// Show the token of a tenant, the first line of this file, and see that tenant's packets
+    #[arg(long, value_name = "FILE", help_heading = "Capture", requires = "via")]
+    pub token_file: Option<PathBuf>,
     /// Where to look: engine (its rings), or xdp (the program in the kernel: all that arrives, with its verdict)
     #[arg(long, value_name = "TAP", help_heading = "Capture", requires = "via", default_value = "engine")]
     #[arg(hide_possible_values = true)]
@@ -212,8 +215,20 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 impl Args {
     /// What the engine is asked for.
-    pub fn ask(&self) -> Ask {
-        if self.frozen { Ask::Freeze } else { Ask::Attach(self.filter()) }
+    ///
+    /// # Errors
+    /// That there is no token in its file.
+    pub fn ask(&self) -> Result<Ask, String> {
+        let ask = match (self.at, self.frozen) {
+            (Tap::Xdp, _) => Ask::Hello,
+            (Tap::Engine, true) => Ask::Freeze,
+            (Tap::Engine, false) => Ask::Attach(self.filter()),
+        };
+        let Some(path) = &self.token_file else { return Ok(ask) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
+        let token = text.lines().next().unwrap_or_default().trim().to_owned();
+        Ok(Ask::WithToken { token, ask: Box::new(ask) })
     }
 
     /// Which packets.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
-use megaping_capture::Ask;
 use pcap_dump::{AttachError, Attached, Error, Files, Kernel, KernelError, Only, Options, Summary, dump};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -36,16 +35,17 @@ fn watch(args: &Args, socket: &Path) -> ExitCode {
         }
     }
     let run = || {
-        let expression = args.expression().map_err(AttachError::Expression)?;
+        let expression = args.expression().map_err(AttachError::Flag)?;
+        let ask = args.ask().map_err(AttachError::Flag)?;
         if args.at == Tap::Xdp {
             // The engine is asked where; the packets come from the kernel.
-            let hello = Attached::to(socket, &Ask::Hello)?.hello;
+            let hello = Attached::to(socket, &ask)?.hello;
             let pins = hello.pins.clone().ok_or(KernelError::NotPinned)?;
             let kernel = Kernel::open(&pins, args.filter(), expression)?;
             let mut files = Files::create(args.output(), hello)?;
             return Ok(kernel.write(&mut files, args.limits(), &stop)?);
         }
-        let attached = Attached::to(socket, &args.ask())?;
+        let attached = Attached::to(socket, &ask)?;
         let mut files = Files::create(args.output(), attached.hello.clone())?;
         attached.write(&mut files, expression, args.limits(), &stop)
     };

@@ -55,7 +55,7 @@ pub fn run(request: &ConfigRequest) -> Result<ExitCode, ConfigError> {
     match request.action {
         ConfigAction::Example => print!("{EXAMPLE}"),
         ConfigAction::Check => {
-            let loaded = load(&request.path)?;
+            let loaded = load(&request.path, &request.remote)?;
             for note in &loaded.notes {
                 say(format_args!("megaping: {note}"));
             }
@@ -68,7 +68,7 @@ pub fn run(request: &ConfigRequest) -> Result<ExitCode, ConfigError> {
             );
         }
         ConfigAction::Show => {
-            let loaded = load(&request.path)?;
+            let loaded = load(&request.path, &request.remote)?;
             let text = serde_json::to_string_pretty(&meaning(&loaded)).expect("numbers and names");
             println!("{text}");
         }

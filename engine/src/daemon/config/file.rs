@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::value;
+use crate::capture::Trigger;
 use crate::cli::{ArchiveFormat, Backend, SpoolFull};
 
 /// A configuration file.
@@ -105,6 +106,13 @@ pub struct Control {
     /// A group whose members may look on, too: its name or number.
     #[serde(deserialize_with = "value::group")]
     pub capture_group: Option<u32>,
+    /// A socket that everybody may open: a tenant's token shows that tenant's packets there.
+    pub capture_tenants: Option<PathBuf>,
+    /// What freezes the kept packets: `invalid`, `loss=20%`.
+    #[serde(deserialize_with = "value::triggers")]
+    pub capture_trigger: Vec<Trigger>,
+    /// Where those files go.
+    pub capture_dir: Option<PathBuf>,
     /// An address of TCP, where everybody needs a token.
     pub listen: Option<Spanned<String>>,
     /// File with the operator's token.
@@ -117,7 +125,7 @@ pub struct Control {
 pub struct Exclude {
     /// Addresses, blocks, ranges.
     pub targets: Vec<Spanned<String>>,
-    /// Lists of the same, one a line.
+    /// Lists of the same, one a line; or URLs of such.
     pub files: Vec<PathBuf>,
 }
 

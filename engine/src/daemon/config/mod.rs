@@ -17,6 +17,7 @@ use megaping_wire::Addr;
 
 use super::agenda::Agenda;
 use super::control::ControlOptions;
+use super::remote::{self, Poller, Remote};
 use crate::cli::PingOptions;
 pub use command::run;
 use error::Text;
@@ -35,6 +36,8 @@ pub struct Loaded {
     pub addresses: Arc<[Addr]>,
     /// What it was read from: the file itself, and the lists that it names.
     pub files: Vec<PathBuf>,
+    /// What of these are copies, and of what.
+    pub urls: Vec<String>,
     /// What an operator should know, although nothing is wrong.
     pub notes: Vec<String>,
 }
@@ -43,24 +46,31 @@ pub struct Loaded {
 ///
 /// # Errors
 /// [`ConfigError`]: all that is wrong, each with its place and what would be right.
-pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+pub fn load(path: &Path, remote: &Remote) -> Result<Loaded, ConfigError> {
     let name = path.display().to_string();
-    let content = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::of(Problem::new(&name, None, format!("cannot be read: {error}"))))?;
-    parse(path, &content)
+    let wrong = |why: String| ConfigError::of(Problem::new(&name, None, why));
+    let copy = remote::url_of(path).map(|url| remote.copy(url)).transpose().map_err(wrong)?;
+    let file = copy.as_ref().map_or(path, |copy| copy.path.as_path());
+    let content = std::fs::read_to_string(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let mut loaded = parse(file, &content, remote)?;
+    loaded.urls.extend(remote::url_of(path).map(str::to_owned));
+    loaded.notes.extend(copy.and_then(|copy| copy.note));
+    Ok(loaded)
 }
 
 /// The same for a text that stands for the file at `path`.
-pub(super) fn parse(path: &Path, content: &str) -> Result<Loaded, ConfigError> {
+pub(super) fn parse(path: &Path, content: &str, remote: &Remote) -> Result<Loaded, ConfigError> {
     let text = Text::new(path.display().to_string(), content);
     let file: file::File = toml::from_str(content).map_err(|error| ConfigError::of(text.of_toml(&error)))?;
-    resolve::resolve(path, &text, &file)
+    resolve::resolve(path, &text, &file, remote)
 }
 
 /// A configuration's files, watched for changes.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
+    remote: Remote,
+    poller: Option<Poller>,
     seen: Vec<(PathBuf, Option<Stamp>)>,
 }
 
@@ -70,8 +80,9 @@ type Stamp = (SystemTime, u64, u64);
 impl Source {
     /// Watches the files that `loaded` was read from.
     #[must_use]
-    pub fn new(path: &Path, loaded: &Loaded) -> Source {
-        let mut source = Source { path: path.to_owned(), seen: Vec::new() };
+    pub fn new(path: &Path, remote: &Remote, loaded: &Loaded) -> Source {
+        let (path, remote) = (path.to_owned(), remote.clone());
+        let mut source = Source { path, remote, poller: None, seen: Vec::new() };
         source.watch(&loaded.files);
         source
     }
@@ -79,6 +90,20 @@ impl Source {
     /// Watches other files from now on.
     pub fn watch(&mut self, files: &[PathBuf]) {
         self.seen = files.iter().map(|file| (file.clone(), stamp(file))).collect();
+    }
+
+    /// Keeps copies of what is elsewhere fresh, by a thread that there is only where there are such.
+    ///
+    /// # Errors
+    /// That there is no thread to be had.
+    pub fn follow(&mut self, loaded: &Loaded) -> std::io::Result<()> {
+        if self.poller.is_none() && !loaded.urls.is_empty() {
+            self.poller = Some(Poller::start(self.remote.clone(), remote::EVERY)?);
+        }
+        if let Some(poller) = &self.poller {
+            poller.follow(loaded.urls.clone());
+        }
+        Ok(())
     }
 
     /// Whether one of them is another than when this was asked last.
@@ -97,7 +122,7 @@ impl Source {
     /// # Errors
     /// As [`load`].
     pub fn load(&self) -> Result<Loaded, ConfigError> {
-        load(&self.path)
+        load(&self.path, &self.remote)
     }
 }
 

@@ -53,6 +53,9 @@ impl Reader<'_> {
                 keep: file.control.capture_keep.unwrap_or(0),
                 pins: file.control.capture_pin.as_ref().map(|dir| self.base.join(dir)),
                 group: file.control.capture_group,
+                tenants: file.control.capture_tenants.as_ref().map(|socket| self.base.join(socket)),
+                triggers: file.control.capture_trigger.clone(),
+                dir: file.control.capture_dir.as_ref().map_or(self.base.clone(), |dir| self.base.join(dir)),
             }),
             spool_limit: file
                 .store

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::error::{ConfigError, Problem, Text};
 use super::{Loaded, file};
 use crate::daemon::agenda::{Agenda, Measurement, Tenant};
+use crate::daemon::remote::{self, Remote};
 use crate::targets::{Area, TargetBuilder, TargetError};
 
 /// Where the file does not say.
@@ -29,7 +30,9 @@ pub(super) struct Reader<'a> {
     text: &'a Text<'a>,
     /// Lists are named from here.
     pub(super) base: PathBuf,
+    remote: &'a Remote,
     files: Vec<PathBuf>,
+    urls: Vec<String>,
     problems: Vec<Problem>,
     notes: Vec<String>,
 }
@@ -41,10 +44,22 @@ struct Limits {
     left: u64,
 }
 
-pub(super) fn resolve(path: &Path, text: &Text<'_>, file: &file::File) -> Result<Loaded, ConfigError> {
+pub(super) fn resolve(
+    path: &Path,
+    text: &Text<'_>,
+    file: &file::File,
+    remote: &Remote,
+) -> Result<Loaded, ConfigError> {
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut reader =
-        Reader { text, base, files: vec![path.to_owned()], problems: Vec::new(), notes: Vec::new() };
+    let mut reader = Reader {
+        text,
+        base,
+        remote,
+        files: vec![path.to_owned()],
+        urls: Vec::new(),
+        problems: Vec::new(),
+        notes: Vec::new(),
+    };
     let lists: Vec<PathBuf> = file.exclude.files.iter().map(|list| reader.list(list)).collect();
     let excluded = reader.area(&file.exclude.targets, &lists);
     let (tenants, mut limits) = reader.tenants(&file.tenant);
@@ -82,7 +97,7 @@ pub(super) fn resolve(path: &Path, text: &Text<'_>, file: &file::File) -> Result
     let agenda = Agenda { tenants, measurements };
     let options = reader.options(file, &agenda);
     let control = reader.control(file);
-    let Reader { files, problems, notes, .. } = reader;
+    let Reader { files, urls, problems, notes, .. } = reader;
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
@@ -90,7 +105,7 @@ pub(super) fn resolve(path: &Path, text: &Text<'_>, file: &file::File) -> Result
         agenda.measurements.iter().flat_map(|m| m.targets.iter().copied()).collect();
     addresses.sort_unstable();
     addresses.dedup();
-    Ok(Loaded { options, control, agenda, addresses: addresses.into(), files, notes })
+    Ok(Loaded { options, control, agenda, addresses: addresses.into(), files, urls, notes })
 }
 
 fn meant(written: &file::Measurement, tenant: usize, targets: Arc<[Addr]>) -> Measurement {
@@ -118,7 +133,19 @@ impl Reader<'_> {
 
     /// A list, which is watched from now on.
     fn list(&mut self, path: &Path) -> PathBuf {
-        let path = self.base.join(path);
+        let path = match remote::url_of(path).map(|url| (url, self.remote.copy(url))) {
+            None => self.base.join(path),
+            Some((url, Ok(copy))) => {
+                self.urls.push(url.to_owned());
+                self.notes.extend(copy.note);
+                copy.path
+            }
+            // That it cannot be read is told again by whoever reads it.
+            Some((_, Err(why))) => {
+                self.problems.push(Problem::new("", None, why));
+                return path.to_owned();
+            }
+        };
         self.files.push(path.clone());
         path
     }

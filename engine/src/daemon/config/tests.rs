@@ -7,7 +7,8 @@ use super::command::EXAMPLE;
 use super::*;
 
 fn parsed(content: &str) -> Result<Loaded, String> {
-    parse(Path::new("dir/m.toml"), content).map_err(|error| error.to_string())
+    let remote = Remote { state: "nowhere".into(), key: None };
+    parse(Path::new("dir/m.toml"), content, &remote).map_err(|error| error.to_string())
 }
 
 const SMALL: &str = r#"

@@ -3,9 +3,10 @@
 
 use std::fmt::Display;
 
-use serde::Deserializer;
 use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
 
+use crate::capture::Trigger;
 use crate::cli::{ArchiveFormat, values};
 
 /// A value as a flag's text, whether it is written as a text or as a number.
@@ -117,4 +118,10 @@ pub(super) fn word<'de, D: Deserializer<'de>, T: clap::ValueEnum>(
         })
     };
     deserializer.deserialize_any(AsFlag(read)).map(Some)
+}
+
+/// What freezes packets.
+pub(super) fn triggers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Trigger>, D::Error> {
+    let words = Vec::<String>::deserialize(deserializer)?;
+    words.iter().map(|word| word.parse().map_err(serde::de::Error::custom)).collect()
 }

@@ -46,6 +46,11 @@ impl Tokens {
     pub fn caller(&self, headers: &HeaderMap, otherwise: Option<&Caller>) -> Option<Caller> {
         let Some(value) = headers.get(AUTHORIZATION) else { return otherwise.cloned() };
         let given = value.as_bytes().strip_prefix(b"Bearer ")?;
+        self.of(given)
+    }
+
+    /// Whose token that is.
+    pub fn of(&self, given: &[u8]) -> Option<Caller> {
         let known = self.tokens.iter().find(|(token, _)| is_equal(token, given));
         known.map(|(_, caller)| caller.clone())
     }

@@ -166,6 +166,16 @@ impl Control {
         *lock(&self.shared.snapshot) = Arc::new(snapshot);
     }
 
+    /// Whose a token is, of the tenants.
+    #[must_use]
+    pub fn tenants(&self) -> crate::capture::Tokens {
+        let shared = Arc::clone(&self.shared);
+        Box::new(move |token| match shared.tokens().of(token) {
+            Some(Caller::Tenant(name)) => Some(name),
+            _ => None,
+        })
+    }
+
     /// Knows these tokens from now on.
     ///
     /// # Errors

@@ -12,11 +12,12 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path as Key;
 use object_store::{
-    Error, MultipartUpload, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions, PutPayload,
-    RetryConfig,
+    Error, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions,
+    PutPayload, RetryConfig,
 };
 use tokio::runtime::Runtime;
 
+use super::fetch::Fetched;
 use super::http::Connector;
 use super::{Entry, PlaceUrl, Put};
 use crate::StoreError;
@@ -191,6 +192,28 @@ impl Bucket {
             self.runtime.block_on(upload.put_part(PutPayload::from(part))).map_err(failed)?;
         }
         self.runtime.block_on(upload.complete()).map(drop).map_err(failed)
+    }
+
+    /// The object that the prefix itself names, unless it has this `ETag`.
+    pub fn fetch(&self, etag: Option<&str>, longest: u64) -> Result<Option<Fetched>, StoreError> {
+        let options = GetOptions { if_none_match: etag.map(str::to_owned), ..GetOptions::default() };
+        let failed = |source| StoreError::Place {
+            operation: "read",
+            url: self.url.to_string(),
+            source: Box::new(source),
+        };
+        let got = self.runtime.block_on(self.store.get_opts(&self.prefix, options));
+        let got = match got {
+            Err(Error::NotModified { .. }) => return Ok(None),
+            got => got.map_err(failed)?,
+        };
+        if got.meta.size > longest {
+            let source = format!("{} bytes, and at most {longest} are read", got.meta.size).into();
+            return Err(failed(Error::Generic { store: "object", source }));
+        }
+        let etag = got.meta.e_tag.clone();
+        let bytes = self.runtime.block_on(got.bytes()).map_err(failed)?;
+        Ok(Some(Fetched { bytes, etag }))
     }
 
     /// Length of an object; none where there is none.

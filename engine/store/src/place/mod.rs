@@ -6,6 +6,7 @@
 
 mod bucket;
 mod dir;
+mod fetch;
 mod http;
 mod reader;
 mod url;
@@ -14,6 +15,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use fetch::{FetchError, Fetched, fetch};
 pub use reader::Source;
 pub use url::{NotAPlace, PlaceUrl};
 
