@@ -49,16 +49,22 @@ __noinline int mp_tap(struct xdp_md *ctx, __u32 verdict)
 	asm volatile("" : "+r"(length));
 	last = length - 1;
 	counts = bpf_map_lookup_elem(&tap_counts, &zero);
+	if (!counts)
+		return 0;
+	/* First of all: of many frames one costs more than this. */
+	if (counts->left && sample > 1) {
+		counts->left--;
+		return 0;
+	}
+	counts->left = sample - 1;
 	frame = bpf_map_lookup_elem(&tap_frame, &zero);
-	if (!counts || !frame)
+	if (!frame)
 		return 0;
 	now = bpf_ktime_get_ns();
 	if (now > tap_switch.until_ns) {
 		tap_switch.until_ns = 0;
 		return 0;
 	}
-	if (counts->frames++ % (sample ? sample : 1))
-		return 0;
 	counts->seen++;
 	if (keep && last >= keep)
 		last = keep - 1;

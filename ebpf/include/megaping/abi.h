@@ -389,9 +389,9 @@ MP_ASSERT_AT(struct mp_tap_event, verdict, 20);
 
 /* By CPU. */
 struct mp_tap_counts {
-	__u64 frames;  /* while somebody looked */
-	__u64 seen;    /* those of them that were wanted */
-	__u64 dropped; /* those of these for which the ring buffer had no room */
+	__u64 left;    /* frames until the next one that is wanted */
+	__u64 seen;    /* frames that were wanted */
+	__u64 dropped; /* those of them for which the ring buffer had no room */
 };
 MP_ASSERT_SIZE(struct mp_tap_counts, 24);
 

@@ -104,11 +104,25 @@ pub struct Facts {
 }
 
 impl Filter {
+    /// Whether a probe is one of the sample, with all that answers it: by its number's place on a golden spiral, which takes
+    /// one of so many and needs no division.
+    #[inline]
+    #[must_use]
+    pub const fn samples(key: u64, most: u32) -> bool {
+        (key as u32).wrapping_mul(0x9e37_79b1) <= most
+    }
+
+    /// What [`Filter::samples`] takes for `most`.
+    #[must_use]
+    pub const fn sample_most(&self) -> u32 {
+        if self.sample < 2 { u32::MAX } else { u32::MAX / self.sample }
+    }
+
     /// Whether a packet passes all that can be told without names.
     #[inline]
     #[must_use]
     pub fn wants(&self, facts: &Facts) -> bool {
-        (self.sample < 2 || facts.key.is_multiple_of(self.sample.into()))
+        Filter::samples(facts.key, self.sample_most())
             && self.direction.is_none_or(|direction| direction == facts.direction)
             && (self.verdicts.is_empty() || self.verdicts.contains(&facts.verdict))
             && (self.icmp_types.is_empty() || facts.icmp_type.is_some_and(|it| self.icmp_types.contains(&it)))
@@ -162,8 +176,8 @@ mod tests {
         let all = Filter::default();
         assert!(all.wants(&facts));
         for (filter, wants) in [
-            (Filter { sample: 100, ..all.clone() }, true),
-            (Filter { sample: 7, ..all.clone() }, false),
+            (Filter { sample: 1, ..all.clone() }, true),
+            (Filter { sample: 1 << 20, ..all.clone() }, false),
             (Filter { direction: Some(Direction::Out), ..all.clone() }, false),
             (Filter { verdicts: vec![Verdict::Sent, Verdict::Late], ..all.clone() }, true),
             (Filter { verdicts: vec![Verdict::Sent], ..all.clone() }, false),
@@ -172,6 +186,11 @@ mod tests {
             (Filter { targets: vec![prefix("10.0.0.2")], ..all.clone() }, false),
         ] {
             assert_eq!(filter.wants(&facts), wants, "{filter:?}");
+        }
+        for sample in [2, 7, 100, 1000] {
+            let most = Filter { sample, ..Filter::default() }.sample_most();
+            let taken = (0..100_000).filter(|key| Filter::samples(*key, most)).count();
+            assert!(taken.abs_diff(100_000 / sample as usize) <= 3, "{sample}: {taken}");
         }
         let named = Filter { tenants: vec!["acme".into()], ..all };
         assert!(named.wants_names("acme", "x") && !named.wants_names("", "x"));

@@ -120,6 +120,8 @@ pub struct Tap {
     link: Arc<Link>,
     generation: u64,
     filter: Option<Arc<Filter>>,
+    // Of the filter, so that what is not in the sample costs next to nothing.
+    sample_most: u32,
     // Those that the ring has, of which somebody wants to know when they leave.
     orders: HashMap<u64, Order>,
 }
@@ -128,7 +130,7 @@ impl Tap {
     /// Hands over through `link`.
     #[must_use]
     pub fn new(link: Arc<Link>) -> Tap {
-        Tap { link, generation: 0, filter: None, orders: HashMap::new() }
+        Tap { link, generation: 0, filter: None, sample_most: u32::MAX, orders: HashMap::new() }
     }
 
     /// Itself, while somebody looks.
@@ -144,6 +146,7 @@ impl Tap {
     fn look(&mut self) {
         self.generation = self.link.generation.load(Ordering::Acquire);
         self.filter.clone_from(&self.link.filter.lock().unwrap_or_else(PoisonError::into_inner));
+        self.sample_most = self.filter.as_ref().map_or(u32::MAX, |filter| filter.sample_most());
         self.orders = HashMap::new();
     }
 
@@ -152,7 +155,14 @@ impl Tap {
     }
 
     /// A probe is given to the ring.
+    #[inline]
     pub fn ordered(&mut self, order: &Order) {
+        if Filter::samples(order.key, self.sample_most) {
+            self.ordered_sample(order);
+        }
+    }
+
+    fn ordered_sample(&mut self, order: &Order) {
         let echo = if order.destination.is_v4() { 8 } else { 128 };
         let facts = Facts {
             direction: Direction::Out,
@@ -168,6 +178,9 @@ impl Tap {
 
     /// The ring says what became of it.
     pub fn sent<W: Work>(&mut self, sent: &Sent, core: &mut Core<W>, unix_offset_ns: u64) {
+        if !Filter::samples(sent.key, self.sample_most) {
+            return;
+        }
         let Some(order) = self.orders.remove(&sent.key) else { return };
         let Ok(stamp) = sent.result else { return };
         let probe = core.probe_of(sent.key);
@@ -187,6 +200,9 @@ impl Tap {
         core: &mut Core<W>,
         unix_offset_ns: u64,
     ) -> Option<Outcome> {
+        if !Filter::samples(key_of(arrival), self.sample_most) {
+            return core.on_arrival(arrival);
+        }
         let before = *core.ledger();
         let outcome = core.on_arrival(arrival);
         let verdict = verdict(arrival, outcome.as_ref(), &before, core.ledger());
@@ -212,7 +228,7 @@ impl Tap {
         rtt_ns: Option<u64>,
         unix_offset_ns: u64,
     ) {
-        let key = arrival.evidence.as_ref().map_or(u64::from(arrival.sequence), |evidence| evidence.key);
+        let key = key_of(arrival);
         let icmp_type = match arrival.kind {
             Kind::EchoReply if arrival.responder.is_v4() => 0,
             Kind::EchoReply => 129,
@@ -256,6 +272,11 @@ impl Tap {
             self.link.give_back(event);
         }
     }
+}
+
+/// The probe's number, or what is nearest to it.
+fn key_of(arrival: &Arrival<'_>) -> u64 {
+    arrival.evidence.as_ref().map_or(u64::from(arrival.sequence), |evidence| evidence.key)
 }
 
 /// What the core made of an arrival, by what it counted.
