@@ -25,8 +25,8 @@ Examples:
 Exit status: 0 when it was stopped or the time was over, 2 for an error.";
 
 const CONFIG_EXAMPLES: &str = "\
-check says what is wrong, with line and column; show prints what is meant, defaults filled in, as JSON; example
-prints a configuration with every key and what it means.
+check says what is wrong, with line and column; show prints what is meant, defaults filled in, as JSON; schema
+prints a JSON Schema of it (2020-12); example prints a configuration with every key and what it means.
 
 Exit status: 0, 2 when something is wrong.";
 
@@ -50,7 +50,7 @@ pub(super) struct RunArgs {
 #[derive(Args, Debug)]
 #[command(after_help = CONFIG_EXAMPLES)]
 pub(super) struct ConfigArgs {
-    /// check, show or example
+    /// check, show, schema or example
     #[arg(value_name = "ACTION", hide_possible_values = true)]
     pub action: ConfigAction,
     /// The configuration, TOML
@@ -130,6 +130,8 @@ pub enum ConfigAction {
     Check,
     /// Print what it means.
     Show,
+    /// Print its JSON Schema, for editors and generators.
+    Schema,
     /// Print one that has everything.
     Example,
 }

@@ -54,6 +54,10 @@ struct MeasurementMeaning<'a> {
 pub fn run(request: &ConfigRequest) -> Result<ExitCode, ConfigError> {
     match request.action {
         ConfigAction::Example => print!("{EXAMPLE}"),
+        ConfigAction::Schema => {
+            let schema = schemars::schema_for!(super::file::File);
+            println!("{}", serde_json::to_string_pretty(&schema).expect("a schema is JSON"));
+        }
         ConfigAction::Check => {
             let loaded = load(&request.path, &request.remote)?;
             for note in &loaded.notes {

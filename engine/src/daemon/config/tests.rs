@@ -47,6 +47,30 @@ fn the_example_is_right_and_has_every_key() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
+#[test]
+fn the_schema_has_every_key_with_its_meaning_and_no_others() {
+    let schema = serde_json::to_value(schemars::schema_for!(super::file::File)).unwrap();
+    let sections = schema["properties"].as_object().unwrap();
+    assert_eq!(schema["additionalProperties"], false);
+    for section in ["node", "store", "control", "exclude", "tenant", "measurement"] {
+        let here = &sections[section];
+        let path =
+            here["$ref"].as_str().or(here["items"]["$ref"].as_str()).unwrap_or_else(|| panic!("{here}"));
+        let of = schema.pointer(path.trim_start_matches('#')).unwrap();
+        assert_eq!(of["additionalProperties"], false, "{section}");
+        let described: BTreeSet<&str> =
+            of["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let known = keys(section);
+        assert_eq!(described, known.iter().map(String::as_str).collect(), "{section}");
+        for (name, property) in of["properties"].as_object().unwrap() {
+            assert!(property["description"].is_string(), "{section}.{name}: {property}");
+        }
+    }
+    let of = |name: &str| schema.pointer(&format!("/$defs/Measurement/{name}")).unwrap().clone();
+    assert_eq!(of("required"), serde_json::json!(["name", "tenant"]));
+    assert_eq!(of("properties/targets/items/type"), "string");
+}
+
 /// The keys of a section, as the parser itself names them.
 fn keys(section: &str) -> Vec<String> {
     let header = if matches!(section, "tenant" | "measurement") {

@@ -3,11 +3,23 @@
 
 use std::fmt::Display;
 
+use schemars::JsonSchema;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::capture::Trigger;
 use crate::cli::{ArchiveFormat, values};
+
+/// How such a value is written, for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is described, never made")]
+pub(super) enum Written {
+    /// As the flag of the same meaning takes it: "20k", "250ms", "64M".
+    Text(String),
+    /// A number.
+    Number(f64),
+}
 
 /// A value as a flag's text, whether it is written as a text or as a number.
 struct AsFlag<T, E>(fn(&str) -> Result<T, E>);
