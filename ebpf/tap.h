@@ -51,8 +51,8 @@ __noinline int mp_tap(struct xdp_md *ctx, __u32 verdict)
 	counts = bpf_map_lookup_elem(&tap_counts, &zero);
 	if (!counts)
 		return 0;
-	/* First of all: of many frames one costs more than this. */
-	if (counts->left && sample > 1) {
+	/* First of all: of many frames one costs more than this. What is left of a coarser sample before does not count. */
+	if (counts->left && counts->left < sample) {
 		counts->left--;
 		return 0;
 	}

@@ -85,7 +85,7 @@ impl Watch {
         if self.triggers.is_empty() {
             return;
         }
-        let why = self.triggers.clone().iter().find_map(|trigger| self.fires(*trigger, captured));
+        let why = (0..self.triggers.len()).find_map(|at| self.fires(self.triggers[at], captured));
         let Some(why) = why.filter(|_| captured.time_ns >= self.rests_until_ns && self.files < FILES) else {
             return;
         };
